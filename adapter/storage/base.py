@@ -1,0 +1,95 @@
+"""Object storage as the rest of the adapter sees it: keys, objects, and places for nodes.
+
+Keys are ``uploads/USER/NAME``, ``scratch/JOB_UID/NAME`` and ``snapshots/JOB_UID/snapshot.tgz``, whatever the
+implementation: S3 (:mod:`.s3`) or a folder on a shared file system (:mod:`.folder`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from prominence_hpc.wrappers.plan import Destination
+
+__all__ = ["ObjectInfo", "Progress", "Storage", "StorageSettings"]
+
+# Told how many more bytes have been moved; called from any thread.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageSettings:
+    """The table ``[storage]``. Credentials come from the environment, the table or ~/.aws/credentials."""
+
+    type: Literal["s3", "folder"] = "folder"
+    # S3
+    endpoint: str | None = None  # None: Amazon's own for the region
+    bucket: str | None = None
+    region: str = "us-east-1"
+    ca_file: str | None = None  # a bundle to verify TLS against; None: the system's
+    profile: str = "default"  # of ~/.aws/credentials
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    url_lifetime_hours: float = 168.0  # SigV4 allows 7 days at most
+    # folder
+    path: str | None = None  # None: "storage" in the state folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """One stored object. ``sha256`` is the metadata ``prominence_sha256``, where it was kept."""
+
+    key: str
+    size_bytes: int
+    modified: datetime | None = None  # UTC
+    sha256: str | None = None
+    version: str = ""  # ETag or the like: changes when the content does
+
+
+class Storage(Protocol):
+    """Every method raises StorageError where storage refuses, fails or cannot be reached.
+
+    The message names what was asked for (bucket, key, endpoint) and what to do; never a secret.
+    """
+
+    def head_many(self, keys: Sequence[str]) -> dict[str, ObjectInfo]:
+        """The objects among ``keys`` that exist; several requests at once; missing keys are left out."""
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects whose key begins with ``prefix``, in order of key; ``sha256`` is not filled in."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def upload(
+        self, source: Path, key: str, *, sha256: str | None = None, progress: Progress | None = None
+    ) -> ObjectInfo:
+        """Store a local file, read once; its checksum is computed on the way and kept with it.
+
+        ``sha256``: what the user says the checksum is; where the file disagrees nothing stays stored under ``key`` and
+        StorageError names both. What was under ``key`` is replaced, in one step.
+        """
+
+    def download(self, key: str, target: Path, *, progress: Progress | None = None) -> None:
+        """Fetch an object into ``target``; written under a temporary name, verified, renamed.
+
+        Nothing is left where it fails. Missing: NotFoundError. Existing targets are replaced: the
+        caller has asked.
+        """
+
+    def source(self, info: ObjectInfo) -> str:
+        """Where a node fetches an object: a presigned URL, or an absolute path. No request is made."""
+
+    def destination(self, key: str) -> Destination:
+        """Where a node writes the one object ``key``. No request is made."""
+
+    def destination_prefix(self, prefix: str) -> Destination:
+        """Where a node writes objects whose names it alone will know, below ``prefix``."""
+
+    def prepare(self, prefix: str) -> None:
+        """Make sure that nodes can write below ``prefix`` (a folder is made); S3: nothing to do."""
+
+    def temporary_url(self, key: str) -> str:
+        """What ``describe`` shows for an object that exists: presigned URL or ``file://`` URL."""

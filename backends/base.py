@@ -1,0 +1,143 @@
+"""The boundary to the engines: what a backend is given, what it answers, and the verbs.
+
+A backend is a class that satisfies :class:`Backend`. Everything above this floor speaks of engines
+only through these types; everything below (option names, states, quoting) stays inside the
+backend's own module.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Literal, Protocol
+
+__all__ = [
+    "Backend",
+    "Cause",
+    "Condition",
+    "SchedulerState",
+    "Stream",
+    "Submission",
+    "Transfer",
+]
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """Files that must travel with a job whose node shares no file system with the login node.
+
+    ``inputs``: path here and the name it gets beside the plan on the node.
+    ``outputs``: name beside the plan on the node, and the existing folder here into which what lies in it
+    is carried back after the job, whatever its end.
+    """
+
+    inputs: tuple[tuple[Path, str], ...] = ()
+    outputs: tuple[tuple[str, Path], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What the scheduler must know of a job; the rest is in the plan.
+
+    ``folder`` holds ``plan.json`` already, and is where the backend writes ``job.sh`` and where
+    ``stdout``, ``stderr`` and ``report.json`` end up. ``tag`` (32 hex digits) goes
+    into the scheduler's own record, so that :meth:`Backend.find` can look a submission up.
+    """
+
+    tag: str
+    job_id: int
+    name: str  # may be empty, may hold any character of the contract
+    labels: Mapping[str, str]
+    folder: Path
+    runner: Path  # runner.pyz
+    cpus: int  # per node
+    memory_mib: int  # per node
+    disk_mib: int  # per node
+    nodes: int = 1
+    limit_seconds: int = 0  # the whole job: staging and tasks
+    priority: int | None = None
+    transfer: Transfer = Transfer()
+
+
+class Condition(Enum):
+    """Where a job is, as far as its scheduler says."""
+
+    QUEUED = "queued"
+    HELD = "held"  # queued, and will not start unless somebody acts
+    RUNNING = "running"
+    ENDED = "ended"
+    ABSENT = "absent"  # the scheduler answered and does not know the job
+    UNKNOWN = "unknown"  # a word that we do not know; see ``raw``
+
+
+class Cause(Enum):
+    """Why a job ended, where the scheduler says so."""
+
+    NONE = "none"
+    EXITED = "exited"  # of its own accord; see ``exit_code``
+    SIGNALED = "signaled"
+    CANCELLED = "cancelled"
+    WALLTIME = "walltime"
+    MEMORY = "memory"
+    NODE_FAILURE = "node-failure"
+    PREEMPTED = "preempted"
+    REFUSED = "refused"  # the scheduler could not start it
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerState:
+    """A scheduler's answer about one job. Times are seconds since the epoch (UTC)."""
+
+    condition: Condition
+    raw: str = ""  # the scheduler's own word: PENDING, OUT_OF_MEMORY, "5"
+    reason: str = ""  # its own explanation: a pending reason, a hold reason
+    cause: Cause = Cause.NONE
+    exit_code: int | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+    nodes: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """An engine. A handle is the scheduler's own id as text (``4711``, ``12.0``)."""
+
+    name: str  # "slurm", "htcondor", "local"
+
+    def submit(self, submission: Submission) -> str:
+        """Hand one job over; return its handle.
+
+        Writes ``job.sh`` and what else the engine wants into ``submission.folder``. Raises
+        BackendError where the scheduler refused: nothing was submitted. Raises BackendUnavailable where it is not
+        known whether the job was taken: the caller looks with :meth:`find` before it tries again.
+        """
+
+    def poll(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
+        """The queue's word on each handle: one scheduler call, however many there are.
+
+        Every handle is in the answer, with Condition.ABSENT where the queue does not hold it (any more). Raises
+        BackendUnavailable where the scheduler does not answer.
+        """
+
+    def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
+        """What accounting or history says of jobs that left the queue; one call.
+
+        Handles of which nothing is known, or a site without accounting, are left out. Raises
+        BackendUnavailable where it should answer and does not.
+        """
+
+    def find(self, tags: Sequence[str]) -> dict[str, str]:
+        """Handles of the submissions that carry these tags, queued, running or ended; unknown tags are left out.
+
+        Raises BackendUnavailable where the scheduler does not answer.
+        """
+
+    def cancel(self, handles: Sequence[str]) -> None:
+        """End or dequeue these jobs; those that ended already are no error."""
+
+    def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
+        """What the job has written to ``stream`` so far, in blocks; from ``folder`` or the node.
+
+        Yields nothing where there is nothing yet.
+        """

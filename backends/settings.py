@@ -1,0 +1,37 @@
+"""What a site's table ``[sites.NAME]`` tells its backend; decoded and checked by adapter/config.py."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["BackendName", "SiteSettings"]
+
+BackendName = Literal["slurm", "htcondor", "local"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSettings:
+    """One PROMINENCE site. Every field but the first two is a key of its table."""
+
+    name: str
+    backend: BackendName
+    region: str | None = None
+    # Slurm
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    # Written into every job: "#SBATCH" options without the prefix, or submit description lines.
+    directives: tuple[str, ...] = ()
+    prologue: tuple[
+        str, ...
+    ] = ()  # shell lines of job.sh before the wrapper: "module load apptainer"
+    shared_filesystem: bool | None = (
+        None  # do nodes see the state folder? None: the backend's default
+    )
+    scratch: str | None = None
+    binds: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    image_cache: str | None = "/var/tmp/prominence-$USER/images"
+    image_cache_gb: float = 20.0
+    staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out
+    command_timeout_seconds: float = 30.0  # one scheduler command or call
+    slots: int = 0  # local: jobs at once; 0 means one per core

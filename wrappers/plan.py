@@ -1,0 +1,157 @@
+"""``plan.json``: everything that the wrapper on the compute node does, decided before submission.
+
+The adapter builds a :class:`Plan`, :func:`render` writes it as readable JSON, and
+``wrappers/runtime`` reads that JSON back as plain dictionaries (it runs under any Python 3.6+ and
+imports nothing of ours). Field names here are the keys there. A plan may hold presigned URLs,
+which are bearer tokens: its file is written 0600.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "PLAN_VERSION",
+    "Artifact",
+    "Destination",
+    "Image",
+    "InputFile",
+    "Mount",
+    "Output",
+    "Plan",
+    "Task",
+    "render",
+]
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """A small file that travels inside the plan and lands in the working directory."""
+
+    filename: str
+    content: str  # base64
+    executable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A folder of the working directory that the containers also see at an absolute path."""
+
+    directory: str  # one name, without "/"
+    path: str  # absolute, inside the container
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """Data fetched before the first task; an archive is unpacked as it streams.
+
+    ``source`` is an http(s) URL or a path; a relative path counts from the folder of the plan.
+    """
+
+    name: str  # as the user wrote it, for messages: never the presigned URL
+    filename: str  # the name it has in the working directory when it is no archive
+    source: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+    executable: bool = False
+    mount: Mount | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A container image, fetched once however many tasks use it.
+
+    ``kind``: ``sif`` and ``docker-archive`` are files to fetch from ``source`` (URL or path, as for
+    artifacts; an absolute path is used where it lies, without a copy); ``registry`` is a reference
+    that the container runtime itself resolves (``docker://…``, ``oras://…``, ``library://…``,
+    ``shub://…``); ``directory-or-file`` is an absolute path on the node whose kind is seen there.
+    """
+
+    name: str  # as the user wrote it, for messages
+    kind: Literal["sif", "docker-archive", "registry", "directory-or-file"]
+    source: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One command in a container. ``command`` is an argument list, never a shell text."""
+
+    image: int  # index into Plan.images
+    command: tuple[str, ...] | None = None  # None: the image's own run script
+    environment: dict[str, str] = field(default_factory=dict)
+    workdir: str | None = None  # relative to the working directory, or absolute in the container
+    stdout: str | None = None  # file below the working directory, or below an artifact's mount path
+    app: str | None = None  # SCIF app
+    runtime: Literal["singularity", "udocker"] = "singularity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where one output goes.
+
+    ``put``: ``url`` takes one object by HTTP PUT with a Content-Length.
+    ``post``: ``url`` takes any number of objects by multipart/form-data POST; ``fields`` are sent
+    first, ``fields["key"]`` being the prefix to which the object's name is added.
+    ``folder``: ``path`` is a folder (a relative one counts from the folder of the plan) into which
+    files are written under a temporary name and renamed.
+    """
+
+    method: Literal["put", "post", "folder"]
+    url: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A file, a shell pattern of files, or a directory that becomes ``BASENAME.tgz``."""
+
+    name: str  # as the user wrote it, relative to the working directory
+    kind: Literal["file", "pattern", "directory"]
+    object_name: str  # name below the destination; for a pattern the prefix of names, often ""
+    destination: Destination
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the wrapper does for one job, in the order of its fields from ``inputs`` on."""
+
+    job_id: int
+    job_uid: str
+    name: str
+    workflow_id: int | None = None
+    cpus: int
+    memory_gb: float
+    disk_gb: float
+    nodes: int = 1
+    # The tasks may take walltime_seconds from the start of the first; the scheduler ends the whole
+    # job limit_seconds after its start; reserve_seconds of that are kept for stage-out.
+    walltime_seconds: int
+    limit_seconds: int
+    reserve_seconds: int
+    inputs: tuple[InputFile, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    images: tuple[Image, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    task_retries: int = 0
+    ignore_task_failures: bool = False
+    parameters: dict[str, str] = field(default_factory=dict)  # become PROMINENCE_PARAMETER_*
+    environment: dict[str, str] = field(default_factory=dict)  # the site's, for every task
+    binds: tuple[str, ...] = ()  # the site's, "SOURCE[:TARGET[:OPTIONS]]" as the runtime takes them
+    # Where the working directory is made; $NAME is filled in on the node. None: the scheduler's
+    # scratch folder if it names one, else $TMPDIR, else /tmp.
+    scratch: str | None = None
+    image_cache: str | None = None  # folder; $NAME and ~ are filled in on the node; None: no cache
+    image_cache_bytes: int = 0  # least recently used images beyond this are removed
+
+
+def render(plan: Plan) -> str:
+    """The plan as JSON text, keys in the order of the fields, ASCII only, ending in a newline."""
+    document = {"version": PLAN_VERSION, **dataclasses.asdict(plan)}
+    return json.dumps(document, indent=1) + "\n"

@@ -1,0 +1,91 @@
+"""``report.json``: how far a job came and what it measured, as the wrapper wrote it.
+
+``wrappers/runtime`` writes the file (by write-and-rename, at every change of phase); this module
+says what is in it and reads it back. A report that cannot be read is an absent report.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal, TypedDict, cast
+
+__all__ = ["REPORT_VERSION", "OutputReport", "Report", "TaskReport", "parse", "read"]
+
+REPORT_VERSION = 1
+
+Phase = Literal["starting", "stage-in", "tasks", "stage-out", "finished"]
+Outcome = Literal["completed", "failed", "killed"]
+
+
+class TaskReport(TypedDict):
+    """One task; times in seconds. A task that never started has no entry."""
+
+    exit_code: int | None  # None while it runs or when it could not be started; 128+N for signal N
+    retries: int
+    image_pull_time: float  # -1 where the image was cached or fetched for an earlier task
+    image_pull_status: Literal["completed", "cached", "failed"]
+    image_sha256: str | None
+    wall_time: float
+    cpu_time: float
+    max_resident_set_size_kb: int
+
+
+class StoredObject(TypedDict):
+    """One object or file that stage-out left at its destination."""
+
+    name: str  # below the job's prefix
+    size_bytes: int
+    sha256: str
+
+
+class OutputReport(TypedDict):
+    """One entry of the plan's outputs, in the plan's order."""
+
+    name: str
+    kind: Literal["file", "pattern", "directory"]
+    objects: list[StoredObject]  # empty until uploaded, and for a pattern that matched nothing
+    error: str | None
+
+
+class Report(TypedDict):
+    """The whole file. Times are seconds since the epoch (UTC), None while not reached."""
+
+    version: int
+    job_id: int
+    attempt: int  # 0, then one more for each time the scheduler started the job anew
+    phase: Phase
+    outcome: Outcome | None  # set when phase is "finished"
+    reason: str  # the contract's words, such as "Artifact download failed"; empty when completed
+    detail: str  # one sentence more: which artifact, which error; no URL carries its query string
+    host: str
+    start_time: float
+    update_time: float
+    end_time: float | None
+    stage_in_time: float | None  # seconds
+    stage_out_time: float | None  # seconds
+    cpu: dict[str, str]  # vendor, model, clock
+    runtime_version: str
+    max_memory_usage_kb: int
+    provisioned: dict[str, float]  # cpus, memory, disk (GB), nodes
+    tasks: list[TaskReport]
+    outputs: list[OutputReport]
+
+
+def parse(text: str) -> Report | None:
+    """The report in ``text``, or None where it is not one (cut off, another version, not JSON)."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get("version") != REPORT_VERSION:
+        return None
+    if not Report.__required_keys__ <= document.keys():
+        return None
+    return cast("Report", document)
+
+
+def read(path: Path) -> Report | None:
+    """The report at ``path``, or None where there is none yet."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
