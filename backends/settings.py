@@ -19,6 +19,9 @@ class SiteSettings:
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
+    # --nice of a job without a priority. Slurm lets users only lower theirs: this is the room in
+    # which a job's own priority moves it up (at most to 0) and down.
+    nice: int = 100
     # Written into every job: "#SBATCH" options without the prefix, or submit description lines.
     directives: tuple[str, ...] = ()
     prologue: tuple[

@@ -1,0 +1,150 @@
+"""Creating a job: checked whole, looked up, recorded, handed over; in that order.
+
+Nothing is recorded before the description is valid and everything it names exists; nothing is
+submitted before the intent is on disk (:mod:`.submission` says why).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from prominence_hpc.wrappers.bundle import install_runner
+
+from prominence_hpc.adapter.honoured import refuse_unsupported
+from prominence_hpc.adapter.job import Job
+from prominence_hpc.adapter.records import JobRecord
+from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.state_folder import job_folder, make_job_folder, write_private
+from prominence_hpc.adapter.submission import discard, submit_job, write_submission
+from prominence_hpc.adapter.translate import (
+    Identity,
+    Places,
+    Source,
+    output_objects,
+    translate,
+    uploaded_names,
+)
+from prominence_hpc.adapter.workspace import Workspace
+from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.errors import BackendUnavailable, ProminenceError
+from prominence_hpc.wrappers import plan as plans
+
+__all__ = [
+    "JOB_FILE",
+    "PLAN_FILE",
+    "create_job",
+    "find_sources",
+    "scratch_prefix",
+    "translate_job",
+]
+
+JOB_FILE = "job.json"
+PLAN_FILE = "plan.json"
+
+
+def create_job(workspace: Workspace, document: Mapping[str, Any], site: str | None) -> JobRecord:
+    """Validate and submit one job; its record has the scheduler's handle.
+
+    SpecError, NotFoundError, StorageError, ConfigError and BackendError leave nothing behind.
+    BackendUnavailable leaves the intent: the job is submitted or found by a later command.
+    """
+    job = decode_job(document)
+    settings = workspace.config.site(site)
+    refuse_unsupported(job, backend=settings.backend)
+    sources = find_sources(workspace, job)
+    backend = workspace.backend(settings.name)
+    record = workspace.store.create_intent(
+        site=settings.name,
+        backend=settings.backend,
+        name=job.name,
+        image=job.tasks[0].image,
+        command=job.tasks[0].cmd or "",
+        labels=job.labels,
+        leave_in_queue=job.policies.leave_in_queue,
+    )
+    try:
+        submission = write_job(workspace, job, record, sources, settings)
+        submit_job(workspace.store, backend, record, submission)
+    except BackendUnavailable:
+        raise  # the scheduler may have taken it
+    except (ProminenceError, OSError):
+        discard(workspace.store, record)
+        raise
+    # Any other end (Ctrl-C, a kill) may come at any step: a later command finds out which.
+    return workspace.store.get(record.id)
+
+
+def find_sources(workspace: Workspace, job: Job) -> dict[str, Source]:
+    """Where the uploaded objects that the job names are; NotFoundError names all that are missing."""
+    names = uploaded_names(job)
+    if not names:
+        return {}
+    from prominence_hpc.adapter.objects import resolve_names  # with storage, where it is needed
+
+    found = resolve_names(workspace.storage, workspace.config.user, names)
+    return {
+        name: Source(
+            location=workspace.storage.source(info), sha256=info.sha256, size_bytes=info.size_bytes
+        )
+        for name, info in found.items()
+    }
+
+
+def write_job(
+    workspace: Workspace,
+    job: Job,
+    record: JobRecord,
+    sources: Mapping[str, Source],
+    settings: SiteSettings,
+) -> Submission:
+    """Fill the job's folder; ``submission.json`` comes last and says that all is there."""
+    folder = make_job_folder(workspace.state, record.id)
+    plan, submission = translate_job(workspace, job, record, sources, settings)
+    write_private(folder / JOB_FILE, json.dumps(job.document, indent=2) + "\n")
+    write_private(folder / PLAN_FILE, plans.render(plan))
+    write_submission(submission)
+    return submission
+
+
+def translate_job(
+    workspace: Workspace,
+    job: Job,
+    record: JobRecord,
+    sources: Mapping[str, Source],
+    settings: SiteSettings,
+) -> tuple[plans.Plan, Submission]:
+    """Plan and submission of a recorded job, with URLs as fresh as ``sources``."""
+    identity = Identity(
+        job_id=record.id,
+        uid=record.uid,
+        tag=record.tag,
+        folder=job_folder(workspace.state, record.id),
+        runner=install_runner(workspace.state),
+    )
+    places = Places(sources=sources, destinations=find_destinations(workspace, job, record.uid))
+    return translate(job, identity, places, settings)
+
+
+def find_destinations(
+    workspace: Workspace, job: Job, uid: str
+) -> dict[tuple[str, str], plans.Destination]:
+    """Where the node writes each output."""
+    outputs = output_objects(job)
+    if not outputs:
+        return {}
+    storage, prefix = workspace.storage, scratch_prefix(uid)
+    storage.prepare(prefix)
+    return {
+        (item.kind, item.name): (
+            storage.destination_prefix(prefix)
+            if item.kind == "pattern"
+            else storage.destination(prefix + item.object_name)
+        )
+        for item in outputs
+    }
+
+
+def scratch_prefix(uid: str) -> str:
+    """Where a job's outputs lie in storage."""
+    return f"scratch/{uid}/"

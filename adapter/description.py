@@ -1,0 +1,262 @@
+"""The job description that the options of ``prominence create`` stand for."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prominence_hpc.adapter.input_files import input_entry
+from prominence_hpc.errors import Problem, ProminenceError, SpecError, UsageError
+
+__all__ = ["CreateOptions", "describe_job"]
+
+# NAME:DIR:/MOUNT. URLs hold colons too ("https://host:8443/x"), but do not end in this form.
+MOUNTED_ARTIFACT = re.compile(r"(?P<url>.+):(?P<mountpoint>[^:/]+:/[^:]*)", re.DOTALL)
+# PROMINENCE runs tarballs at URLs by udocker; presigned URLs have a query after the suffix.
+TARBALL_URL = re.compile(r"https?://.*\.(tar|tgz)(?![A-Za-z0-9])", re.DOTALL)
+
+
+# Methods for comparison and display of 33 fields would cost every `create` a millisecond.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CreateOptions:
+    """The options of ``create`` as typed; None and empty are "not given".
+
+    ``directory_artifact``: the uploaded archive of ``--directory``. Memory and disk in GB, walltime
+    and time in queue in minutes.
+    """
+
+    image: str
+    command: str | None = None
+    name: str = ""
+    cpus: int = 1
+    cpus_range: str | None = None
+    cpus_options: str | None = None
+    memory: float = 1
+    memory_per_cpu: float | None = None
+    nodes: int = 1
+    total_cpus_range: str | None = None
+    procs_per_node: int | None = None
+    omp_procs_per_node: int | None = None
+    disk: float = 10
+    walltime: int | None = None
+    openmpi: bool = False
+    mpich: bool = False
+    intelmpi: bool = False
+    artifacts: Sequence[str] = ()
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    output_dirs: Sequence[str] = ()
+    workdir: str | None = None
+    env: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    runtime: str | None = None
+    retries: int | None = None
+    task_retries: int | None = None
+    max_time_in_queue: int | None = None
+    leave_in_queue: bool = False
+    priority: int | None = None
+    directory_artifact: str | None = None
+    storage: str | None = None
+
+
+def describe_job(options: CreateOptions) -> dict[str, Any]:
+    """The description as ``create --dry-run`` prints it; options not given add no keys.
+
+    Reads the files of ``--input`` and ``--storage``. Checks the form of the options and what they
+    mean together; whether the job is valid is for the decoder to say. As in PROMINENCE,
+    ``--memory-per-cpu`` wins over ``--memory``, ``--cpus-range`` and ``--cpus-options`` over
+    ``--cpus``, and the numbers of processes mean nothing without an MPI flag. Raises UsageError
+    naming the option, and SpecError where the file of ``--storage`` is malformed.
+    """
+    flavour = mpi_flavour(options)
+    described: dict[str, Any] = {
+        "resources": resources(options, flavour),
+        "name": options.name,
+        "outputFiles": list(options.outputs),
+        "outputDirs": list(options.output_dirs),
+        "artifacts": artifacts(options),
+        "inputs": [input_file(name) for name in options.inputs],
+        "labels": pairs(options.labels, "--label"),
+        "storage": storage(options.storage) if options.storage else None,
+        "policies": policies(options),
+    }
+    given = {key: value for key, value in described.items() if value or key == "name"}
+    return given | {"tasks": [task(options, flavour)]}
+
+
+def mpi_flavour(options: CreateOptions) -> str | None:
+    flags = {"openmpi": options.openmpi, "mpich": options.mpich, "intelmpi": options.intelmpi}
+    flavours = [name for name, given in flags.items() if given]
+    if len(flavours) > 1:
+        msg = f"--{flavours[0]} and --{flavours[1]} exclude each other; give the image's own MPI"
+        raise UsageError(msg)
+    return flavours[0] if flavours else None
+
+
+def resources(options: CreateOptions, flavour: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if options.total_cpus_range:
+        if options.nodes > 1:
+            msg = "--nodes and --total-cpus-range exclude each other; leave out one of them"
+            raise UsageError(msg)
+    else:
+        found["nodes"] = options.nodes
+    if options.nodes > 1 and flavour is None:
+        msg = (
+            f"--nodes {options.nodes} needs an MPI: add --openmpi, --mpich or --intelmpi, "
+            "whichever the image has"
+        )
+        raise UsageError(msg)
+    found["disk"] = plain(options.disk)
+    if options.walltime is not None:
+        found["walltime"] = options.walltime
+    found |= cpus(options)
+    if options.memory_per_cpu:
+        return found | {"memoryPerCpu": plain(options.memory_per_cpu)}
+    return found | {"memory": plain(options.memory)}
+
+
+def cpus(options: CreateOptions) -> dict[str, Any]:
+    if options.cpus_range and options.cpus_options:
+        msg = "--cpus-range and --cpus-options exclude each other; leave out one of them"
+        raise UsageError(msg)
+    found: dict[str, Any] = {}
+    if options.cpus_range:
+        found["cpusRange"] = two_numbers(options.cpus_range, "--cpus-range")
+    elif options.cpus_options:
+        found["cpusOptions"] = two_numbers(options.cpus_options, "--cpus-options")
+    else:
+        found["cpus"] = options.cpus
+    if options.total_cpus_range:
+        found["totalCpusRange"] = two_numbers(options.total_cpus_range, "--total-cpus-range")
+    return found
+
+
+def two_numbers(value: str, option: str) -> list[int]:
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*", value)
+    if match is None:
+        msg = f"{option} takes two whole numbers, such as {option} 4,8; not {value!r}"
+        raise UsageError(msg)
+    return [int(match[1]), int(match[2])]
+
+
+def plain(number: float) -> float:
+    """Whole numbers as integers, which JSON prints without a fraction."""
+    return int(number) if float(number).is_integer() else number
+
+
+def artifacts(options: CreateOptions) -> list[dict[str, Any]]:
+    found = [artifact(value) for value in options.artifacts]
+    if options.directory_artifact:
+        found.append({"url": options.directory_artifact})
+    return found
+
+
+def artifact(value: str) -> dict[str, Any]:
+    if match := MOUNTED_ARTIFACT.fullmatch(value):
+        return {"url": match["url"], "mountpoint": match["mountpoint"]}
+    if ":" in value and not value.startswith(("http://", "https://")):
+        msg = f"--artifact takes NAME, URL, NAME:DIR:/MOUNT or URL:DIR:/MOUNT; not {value!r}"
+        raise UsageError(msg)
+    return {"url": value}
+
+
+def input_file(name: str) -> dict[str, Any]:
+    try:
+        return input_entry(Path(name))
+    except UsageError as error:
+        msg = f"--input: {error}"
+        raise UsageError(msg) from error
+
+
+def pairs(values: Sequence[str], option: str) -> dict[str, str]:
+    """KEY=VALUE options; VALUE may hold more of ``=``, and the last of a key wins."""
+    found = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not key or not equals:
+            msg = f"{option} takes {option.removeprefix('--').upper()}=VALUE; not {value!r}"
+            raise UsageError(msg)
+        found[key] = rest
+    return found
+
+
+def storage(name: str) -> dict[str, Any]:
+    """The section ``storage`` of a file: the section itself, or an object that has it.
+
+    PROMINENCE documents the file without the object's braces: ``"storage": {…}``.
+    """
+    # Reads YAML too; the way of a job without --storage does not come by.
+    from prominence_hpc.adapter.job_file import read_text
+    from prominence_hpc.adapter.markup import parse
+
+    try:
+        text = read_text(Path(name))
+        braced = text.lstrip().startswith('"storage"')
+        section = parse(f"{{{text}}}" if braced else text, name)
+    except SpecError:
+        raise
+    except ProminenceError as error:
+        msg = f"--storage: {error}"
+        raise UsageError(msg) from error
+    if isinstance(section, dict) and set(section) == {"storage"}:
+        section = section["storage"]
+    if not isinstance(section, dict):
+        message = f'{name} must hold "storage": {{"type": …, …}}'
+        raise SpecError([Problem("storage", message)])
+    return section
+
+
+def policies(options: CreateOptions) -> dict[str, Any]:
+    """What is not given, and zero, which is what holds anyway, has no key."""
+    found = {
+        "priority": options.priority,
+        "maximumRetries": options.retries,
+        "maximumTaskRetries": options.task_retries,
+        "maximumTimeInQueue": options.max_time_in_queue,
+        "leaveInQueue": options.leave_in_queue,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def task(options: CreateOptions, flavour: str | None) -> dict[str, Any]:
+    processes, environment = mpi_processes(options, flavour)
+    described = {
+        "image": options.image,
+        "procsPerNode": processes,
+        "workdir": options.workdir,
+        "runtime": options.runtime or default_runtime(options.image),
+        "type": flavour,
+        "cmd": options.command,
+        "env": pairs(options.env, "--env") | environment,
+    }
+    return {key: value for key, value in described.items() if value or key == "image"}
+
+
+def default_runtime(image: str) -> str:
+    return "udocker" if TARBALL_URL.match(image) else "singularity"
+
+
+def mpi_processes(options: CreateOptions, flavour: str | None) -> tuple[int | None, dict[str, str]]:
+    """``procsPerNode`` and the environment that goes with it.
+
+    ``--omp-procs-per-node N`` leaves N of a node's CPUs to OpenMP threads, the others to MPI
+    processes.
+    """
+    if flavour is None or not options.omp_procs_per_node:
+        return (options.procs_per_node if flavour else None), {}
+    if options.procs_per_node:
+        msg = "--procs-per-node and --omp-procs-per-node exclude each other; leave out one of them"
+        raise UsageError(msg)
+    if options.cpus_range or options.cpus_options:
+        msg = "--omp-procs-per-node needs a fixed number of CPUs; give --cpus"
+        raise UsageError(msg)
+    processes = options.cpus - options.omp_procs_per_node
+    if processes < 1:
+        msg = (
+            f"--omp-procs-per-node {options.omp_procs_per_node} leaves no CPU of "
+            f"--cpus {options.cpus} for MPI processes; ask for more CPUs"
+        )
+        raise UsageError(msg)
+    return processes, {"OMP_NUM_THREADS": str(options.omp_procs_per_node)}

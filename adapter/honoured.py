@@ -1,0 +1,97 @@
+"""What of a valid job this version can do; all else is refused, never silently ignored."""
+
+from collections.abc import Iterator
+
+from prominence_hpc.adapter.job import Job, Placement, Policies, Resources, Task
+from prominence_hpc.adapter.rules import MPI_TYPES
+from prominence_hpc.errors import Problem, SpecError
+
+__all__ = ["refuse_unsupported"]
+
+
+def refuse_unsupported(job: Job, *, backend: str) -> None:
+    """Raise SpecError with everything in ``job`` that cannot be honoured on ``backend``.
+
+    What changes nothing for this job passes: policies of workflows, policies for the other nodes of
+    a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
+    """
+    problems = [
+        *unsupported_resources(job.resources, backend),
+        *unsupported_policies(job.policies),
+    ]
+    for index, task in enumerate(job.tasks):
+        problems += unsupported_task(task, f"tasks[{index}]")
+    if job.notifications:
+        message = "e-mails are not sent by this version; leave notifications out"
+        problems.append(Problem("notifications", message))
+    if job.storage is not None:
+        message = "remote storage is not mounted by this version; list the data under artifacts"
+        problems.append(Problem("storage", message))
+    if problems:
+        raise SpecError(problems)
+
+
+def unsupported_resources(resources: Resources, backend: str) -> Iterator[Problem]:
+    if resources.nodes is not None and resources.nodes > 1:
+        if backend == "local":
+            message = "the backend local has one node, this machine; submit to a cluster"
+        else:
+            message = "jobs of several nodes cannot be run by this version; ask for one node"
+        yield Problem("resources.nodes", message)
+    forms = {
+        "cpusRange": (resources.cpus_range, "cpus"),
+        "cpusOptions": (resources.cpus_options, "cpus"),
+        "totalCpusRange": (resources.total_cpus_range, "nodes and cpus"),
+    }
+    for key, (value, instead) in forms.items():
+        if value is not None:
+            message = f"this version cannot choose the size of a job; give {instead} instead"
+            yield Problem(f"resources.{key}", message)
+
+
+def unsupported_task(task: Task, path: str) -> Iterator[Problem]:
+    if task.type in MPI_TYPES:
+        message = (
+            f"tasks of type {task.type} cannot be run by this version; on one node, a basic task "
+            "may call the image's mpirun itself"
+        )
+        yield Problem(f"{path}.type", message)
+    if task.type == "sidecar":
+        message = "sidecars cannot be run by this version; start the helper in the task's own cmd"
+        yield Problem(f"{path}.type", message)
+    if task.runtime == "udocker":
+        message = (
+            "udocker is not offered by this version; write singularity (create: --runtime "
+            "singularity), which runs Docker archives and registry images too"
+        )
+        yield Problem(f"{path}.runtime", message)
+    if task.image_pull_credential is not None:
+        message = (
+            "private registries are not supported by this version; upload the image as a .sif "
+            "file (prominence upload) and name that"
+        )
+        yield Problem(f"{path}.imagePullCredential", message)
+
+
+def unsupported_policies(policies: Policies) -> Iterator[Problem]:
+    if policies.maximum_retries is not None:
+        message = "this version does not rerun whole jobs; maximumTaskRetries reruns failing tasks"
+        yield Problem("policies.maximumRetries", message)
+    if policies.maximum_time_in_queue not in (None, -1, 0):
+        message = "this version cannot limit the time in the queue; give -1, or leave it out"
+        yield Problem("policies.maximumTimeInQueue", message)
+    if policies.placement is not None:
+        yield from unsupported_placement(policies.placement)
+
+
+def unsupported_placement(placement: Placement) -> Iterator[Problem]:
+    message = "this version cannot choose among sites; leave placement out"
+    wanted = {
+        "requirements.sites": placement.required_sites,
+        "requirements.regions": placement.required_regions,
+        "preferences.sites": placement.preferred_sites,
+        "preferences.regions": placement.preferred_regions,
+    }
+    for key, names in wanted.items():
+        if names:
+            yield Problem(f"policies.placement.{key}", message)

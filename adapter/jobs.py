@@ -1,0 +1,168 @@
+"""What can be asked and done about jobs that exist: list, describe, read, delete, remove."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prominence_hpc.adapter.cancellation import delete_jobs
+from prominence_hpc.adapter.create import JOB_FILE, scratch_prefix
+from prominence_hpc.adapter.describe import describe_job
+from prominence_hpc.adapter.records import JobRecord, JobStatus
+from prominence_hpc.adapter.refresh import refresh
+from prominence_hpc.adapter.renewal import renew_urls
+from prominence_hpc.adapter.state_folder import job_folder
+from prominence_hpc.adapter.store import Which
+from prominence_hpc.adapter.submission import recover
+from prominence_hpc.adapter.workspace import Workspace
+from prominence_hpc.backends.base import Stream
+from prominence_hpc.errors import ConflictError, NotFoundError
+from prominence_hpc.wrappers.report import read as read_report
+
+__all__ = [
+    "Listing",
+    "Selection",
+    "delete",
+    "describe",
+    "list_jobs",
+    "read_stream",
+    "remove",
+    "submitted_document",
+    "up_to_date",
+]
+
+REPORT_FILE = "report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which jobs a listing is about; every condition must hold."""
+
+    which: Which = "listed"
+    statuses: tuple[JobStatus, ...] | None = None
+    last: int | None = None
+    name: str | None = None
+    labels: Mapping[str, str] | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Jobs in order of id, and what could not be found out about them."""
+
+    records: list[JobRecord]
+    warnings: list[str]
+
+
+def list_jobs(workspace: Workspace, selection: Selection) -> Listing:
+    """The selected jobs as of now: active ones are brought up to date first, with one call a site."""
+    warnings = update(workspace, workspace.store.active(site=selection.site))
+    found = workspace.store.select(
+        which=selection.which,
+        statuses=selection.statuses,
+        last=selection.last,
+        name=selection.name,
+        labels=selection.labels,
+    )
+    records = [item for item in found if selection.site in (None, item.site)]
+    return Listing(records, warnings)
+
+
+def up_to_date(workspace: Workspace, job_ids: Sequence[int]) -> Listing:
+    """These jobs as of now; NotFoundError names the first that does not exist."""
+    records = [workspace.store.get(job_id) for job_id in job_ids]
+    warnings = update(workspace, [record for record in records if not record.final])
+    return Listing(workspace.store.get_many(job_ids), warnings)
+
+
+def update(workspace: Workspace, records: Sequence[JobRecord]) -> list[str]:
+    """Settle interrupted submissions, then bring these jobs up to date; what could not be is said."""
+    now = time.time()
+    messages = [
+        item.message
+        for item in recover(workspace.store, workspace.backend, now=now)
+        if item.outcome in ("refused", "silent")
+    ]
+    if not records:
+        return messages
+    current = workspace.store.get_many([record.id for record in records])
+    refreshed = refresh(workspace.store, workspace.backend, current, now=time.time())
+    messages += renew_urls(workspace, refreshed.records, time.time())
+    return [*messages, *refreshed.warnings]
+
+
+def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[str]]:
+    """The contract's document about one job, and warnings."""
+    listing = up_to_date(workspace, [job_id])
+    record = listing.records[0]
+    folder = job_folder(workspace.state, job_id)
+    prefix = scratch_prefix(record.uid)
+    document = describe_job(
+        record,
+        submitted_document(workspace, job_id),
+        read_report(folder / REPORT_FILE),
+        lambda name: workspace.storage.temporary_url(prefix + name),
+    )
+    return document, listing.warnings
+
+
+def submitted_document(workspace: Workspace, job_id: int) -> dict[str, Any]:
+    """The description as it was submitted."""
+    record = workspace.store.get(job_id)
+    path = job_folder(workspace.state, record.id) / JOB_FILE
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"The folder of job {job_id} is gone: {path.parent} holds no {JOB_FILE}."
+        raise NotFoundError(msg) from error
+    return document
+
+
+def read_stream(workspace: Workspace, job_id: int, stream: Stream) -> Iterator[bytes]:
+    """What the job has written so far, in blocks.
+
+    ConflictError where it has not started: there is nothing that could be read yet.
+    """
+    record = up_to_date(workspace, [job_id]).records[0]
+    folder = job_folder(workspace.state, job_id)
+    if record.started is None and not record.final:
+        msg = f"Job {job_id} is {record.status}: it has written nothing yet."
+        raise ConflictError(msg)
+    if record.final or record.handle is None:
+        return read_file(folder / stream)
+    return workspace.backend(record.site).output(record.handle, folder, stream)
+
+
+def read_file(path: Path) -> Iterator[bytes]:
+    """A file in blocks; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block
+    except FileNotFoundError:
+        return
+
+
+def delete(workspace: Workspace, job_ids: Sequence[int]) -> list[str]:
+    """End these jobs; NotFoundError or ConflictError (ended already) before anything is done."""
+    listing = up_to_date(workspace, job_ids)
+    for record in listing.records:
+        if record.final:
+            msg = f"Job {record.id} has ended already: it is {record.status}."
+            raise ConflictError(msg)
+    return delete_jobs(workspace.store, workspace.backend, listing.records)
+
+
+def remove(workspace: Workspace, job_ids: Sequence[int]) -> None:
+    """Take ended jobs off the list of those left in the queue; ConflictError for active ones."""
+    listing = up_to_date(workspace, job_ids)
+    for record in listing.records:
+        if not record.final:
+            msg = (
+                f"Job {record.id} is {record.status}; "
+                f"end it with 'prominence delete {record.id}' before it is removed."
+            )
+            raise ConflictError(msg)
+    workspace.store.mark_removed(job_ids)

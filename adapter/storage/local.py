@@ -1,0 +1,99 @@
+"""Local files at both ends of a transfer: opened, verified, put in place in one step."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from prominence_hpc.errors import ConflictError, NotFoundError, StorageError, UsageError
+
+__all__ = ["checked_room", "checked_size", "opened", "replacing", "verify"]
+
+NAME_BYTES = 255
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[BinaryIO]:
+    """A regular file, open for reading without a buffer. Raises NotFoundError or UsageError."""
+    try:
+        # Non-blocking: opening a named pipe would else wait for somebody to write to it.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        msg = f"there is no file {source}"
+        raise NotFoundError(msg) from error
+    except OSError as error:
+        msg = f"cannot read {source}: {error.strerror}"
+        raise UsageError(msg) from error
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        yield file
+
+
+def checked_size(source: Path, file: BinaryIO) -> int:
+    """Its size in bytes. Raises UsageError where it is no regular file."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        msg = f"{source} is {kind}: only files can be uploaded, pack it first (tar)"
+        raise UsageError(msg)
+    return status.st_size
+
+
+def verify(what: Path | str, found: str, wanted: str | None) -> None:
+    """Raise StorageError where a checksum (64 hex digits, None: unknown) is not the one wanted."""
+    if wanted and found != wanted.lower():
+        msg = f"the SHA-256 of {what} is {found}, not {wanted} as it should be; nothing was kept"
+        raise StorageError(msg)
+
+
+def checked_room(target: Path, size: int) -> None:
+    """Raise StorageError where the file system of ``target`` has less than ``size`` bytes free."""
+    try:
+        space = os.statvfs(target.parent)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    free = space.f_bavail * space.f_frsize
+    if free < size:
+        msg = f"{target} needs {size} bytes, and its file system has {free} bytes free"
+        raise StorageError(msg)
+
+
+@contextmanager
+def replacing(target: Path, *, mode: int = 0o666) -> Iterator[int]:
+    """A descriptor to write to; the file becomes ``target`` when the body ends well.
+
+    Until then it lies beside it as ``NAME.part-RANDOM``, and where the body fails it is removed: ``target`` is as it
+    was, or complete. Errors of the file system become StorageError.
+    """
+    part = _part_name(target)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        part.replace(target)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, IsADirectoryError):
+            msg = f"{target} is a directory: choose another name or folder"
+            raise ConflictError(msg) from error
+        if isinstance(error, OSError):
+            raise _unwritable(target, error) from error
+        raise
+
+
+def _part_name(target: Path) -> Path:
+    suffix = f".part-{secrets.token_hex(4)}"
+    stem = os.fsencode(target.name)[: NAME_BYTES - len(suffix)]
+    return target.parent / os.fsdecode(stem + suffix.encode())
+
+
+def _unwritable(target: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot write {target}: {error.strerror or error}")

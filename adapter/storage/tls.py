@@ -1,0 +1,51 @@
+"""What servers' certificates are verified against.
+
+Reading the system's whole bundle takes 20 ms, a seventh of what ``prominence create`` may take. Where
+OpenSSL's folder of certificates is indexed by hash, the few that are needed are looked up instead;
+should that not do, the whole bundle gets its turn before a certificate is refused.
+"""
+
+import os
+import re
+import ssl
+from functools import cache
+
+__all__ = ["context", "widen"]
+
+_whole = False  # has the indexed folder been found wanting?
+
+
+def context(ca_file: str | None) -> ssl.SSLContext:
+    """A context that verifies chain and name. Raises OSError where ``ca_file`` cannot be read."""
+    return _file_context(ca_file) if ca_file else _system_context(_whole)
+
+
+def widen() -> bool:
+    """Use the whole bundle from now on; False where it was in use already (or a file of one's own)."""
+    global _whole
+    was, _whole = _whole, True
+    return not was and _indexed_folder() is not None
+
+
+@cache
+def _file_context(ca_file: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+@cache
+def _system_context(whole: bool) -> ssl.SSLContext:
+    folder = None if whole else _indexed_folder()
+    return ssl.create_default_context(capath=folder)
+
+
+@cache
+def _indexed_folder() -> str | None:
+    """OpenSSL's folder, if it holds names such as ``5ed36f99.0`` (openssl-rehash(1))."""
+    if os.environ.get("SSL_CERT_FILE"):
+        return None
+    folder: str | None = ssl.get_default_verify_paths().capath  # None where there is no such folder
+    if folder is None:
+        return None
+    with os.scandir(folder) as entries:
+        indexed = any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", entry.name) for entry in entries)
+    return folder if indexed else None

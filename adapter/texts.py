@@ -1,0 +1,220 @@
+"""What the texts of a job description may hold: checks and conversions of single values.
+
+A check answers what is wrong, or None. They know no other value of the description: rules between
+values are in :mod:`prominence_hpc.adapter.rules`.
+"""
+
+import binascii
+import math
+import posixpath
+import re
+import shlex
+from typing import Any
+from urllib.parse import urlsplit
+
+from prominence_hpc.adapter.fields import text
+from prominence_hpc.adapter.job import MountPoint
+from prominence_hpc.adapter.place import Place, quoted, shown
+
+__all__ = [
+    "MAXIMUM_INPUT_BYTES",
+    "absolute_path",
+    "artifact_url",
+    "at_most",
+    "base64_content",
+    "command",
+    "environment_name",
+    "environment_value",
+    "file_path",
+    "image_name",
+    "input_filename",
+    "job_name",
+    "label_key",
+    "label_value",
+    "mount_point",
+    "not_empty",
+    "sha256",
+]
+
+MAXIMUM_INPUT_BYTES = 999_999  # the contract: under 1,000,000
+MAXIMUM_LABEL = 512
+IMAGE_SCHEMES = ("docker", "shub", "oras", "library", "http", "https")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+PLAIN_TEXT = text()
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def not_empty(value: str) -> str | None:
+    return None if value else "must not be empty"
+
+
+def at_most(maximum: int, value: str) -> str | None:
+    if len(value) > maximum:
+        return f"must be at most {maximum} characters long, not {len(value)}"
+    return None
+
+
+def job_name(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9\-_ ./]*", value):
+        return at_most(512, value)
+    return f"may hold letters A-Z a-z, digits, spaces and - _ . / only, not {quoted(value)}"
+
+
+def label_key(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9]+", value):
+        return at_most(MAXIMUM_LABEL, value)
+    return "may hold letters A-Z a-z and digits only"
+
+
+def label_value(value: str) -> str | None:
+    if re.fullmatch(r"[\w\-./]+", value):
+        return at_most(MAXIMUM_LABEL, value)
+    return f"may hold letters, digits and - _ . / only, and at least one, not {quoted(value)}"
+
+
+def environment_name(value: str) -> str | None:
+    if not value or "=" in value or "\0" in value or not value.isprintable():
+        return "must not be empty and must not hold = or control characters"
+    return None
+
+
+def environment_value(value: object, place: Place) -> Any:
+    """Text as it is; a number as JSON prints it (``3``, ``1.5``, ``3.0``)."""
+    if isinstance(value, str):
+        return PLAIN_TEXT(value, place)
+    if isinstance(value, bool):
+        return place.note(f"must be text or a number, not {shown(value)}; write it in quotes")
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            return place.note("must be a finite number or text")
+        return str(value)
+    return place.note(f"must be text or a number, not {shown(value)}")
+
+
+def command(value: str, place: Place) -> Any:
+    """The command as it stands; blank means none. It must split into arguments as a shell would."""
+    try:
+        arguments = shlex.split(value)
+    except ValueError as error:
+        reason = str(error).lower()
+        return place.note(
+            f"cannot be split into arguments ({reason}): {quoted(value)}; close every quote, and "
+            "note that each line of a cmd is a task of its own unless the cmd begins with #!"
+        )
+    return value if arguments else None
+
+
+def image_name(value: str) -> str | None:
+    if not value.strip():
+        return "must not be empty"
+    if CONTROL.search(value) or value.startswith("-"):
+        return f"must not hold control characters or begin with -: {quoted(value)}"
+    scheme = SCHEME.match(value)
+    if scheme is None:
+        return None if value.startswith("/") else object_name(value)
+    if scheme[1] == "file":
+        return "must be written as an absolute path, without file://"
+    if scheme[1] not in IMAGE_SCHEMES:
+        known = ", ".join(f"{name}://" for name in IMAGE_SCHEMES)
+        return f"begins with {scheme[0]}; known are {known}"
+    if scheme.end() == len(value):
+        return f"names no image after {scheme[0]}"
+    return web_address(value) if scheme[1].startswith("http") else None
+
+
+def artifact_url(value: str) -> str | None:
+    if not value.strip():
+        return "must not be empty"
+    if CONTROL.search(value):
+        return f"must not hold control characters: {quoted(value)}"
+    scheme = SCHEME.match(value)
+    if scheme is None:
+        return object_name(value)
+    if scheme[1] not in ("http", "https"):
+        return f"begins with {scheme[0]}; give an http(s) URL or the name of an uploaded file"
+    return web_address(value)
+
+
+def web_address(value: str) -> str | None:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # reading it checks it
+    except ValueError as error:
+        return f"is not a URL ({error}): {without_query(value)}"
+    if not parts.hostname or " " in value:
+        return f"is not a URL with a host and without spaces: {without_query(value)}"
+    return None
+
+
+def without_query(url: str) -> str:
+    """A presigned URL's query is a password."""
+    return quoted(url.partition("?")[0])
+
+
+def object_name(value: str) -> str | None:
+    """The name of an uploaded object: ``NAME`` or ``USER/NAME``."""
+    if value.startswith("/"):
+        return "must be a URL or the name of an uploaded file, not a path; see prominence upload"
+    if {".", "..", ""} & set(value.split("/")):
+        return (
+            f"is not a name: it must not hold . or .. or nothing between slashes: {quoted(value)}"
+        )
+    return None
+
+
+def sha256(value: str, place: Place) -> Any:
+    if re.fullmatch(r"[0-9A-Fa-f]{64}", value):
+        return value.lower()
+    return place.note("must be a SHA-256 checksum: 64 hexadecimal digits")
+
+
+def file_path(value: str) -> str | None:
+    if value.endswith("/"):
+        return f"must name a file, not a directory: {quoted(value)}"
+    return not_empty(value)
+
+
+def input_filename(value: str) -> str | None:
+    """A file below the working directory, perhaps in a folder there."""
+    parts = value.split("/")
+    if not value or value.startswith("/") or {"", ".", ".."} & set(parts):
+        return f"must be a file name, relative and without . or ..: {quoted(value)}"
+    return None
+
+
+def base64_content(value: str, place: Place) -> Any:
+    """The content without the line breaks that ``base64`` puts in."""
+    joined = "".join(value.split())
+    try:
+        size = len(binascii.a2b_base64(joined, strict_mode=True)) if joined else 0
+    except ValueError:
+        return place.note(
+            "must be base64; encode the file with base64, or give file://PATH instead"
+        )
+    if size > MAXIMUM_INPUT_BYTES:
+        return place.note(
+            f"holds {size:,} bytes, and an input must be under 1,000,000; "
+            "upload the file and list it under artifacts instead"
+        )
+    return joined
+
+
+def mount_point(value: str, place: Place) -> Any:
+    directory, colon, path = value.partition(":")
+    if not colon or not directory or "/" in directory or directory in (".", ".."):
+        return place.note(
+            f"must be DIR:/ABSOLUTE/PATH, DIR one name without /, not {quoted(value)}"
+        )
+    mount_path = "/" + posixpath.normpath(path).lstrip("/")
+    if not path.startswith("/") or ".." in path.split("/") or mount_path == "/":
+        return place.note(f"must mount at an absolute path other than /, not {quoted(path)}")
+    if set(",:") & set(directory + path) or CONTROL.search(value):
+        # Both separate the parts of a bind specification, which knows no quoting.
+        return place.note(
+            f"must not hold a comma, a second colon or control characters: {quoted(value)}"
+        )
+    return MountPoint(directory=directory, path=mount_path)
+
+
+def absolute_path(value: str) -> str | None:
+    return None if value.startswith("/") else f"must be an absolute path, not {quoted(value)}"

@@ -1,0 +1,309 @@
+"""From a job description to what the wrapper does (Plan) and what the scheduler must know (Submission).
+
+Pure: whatever had to be looked up (where uploaded objects lie, where outputs go, the job's
+numbers) is handed in. Only the paths of things are known here, never their content.
+"""
+
+import posixpath
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from prominence_hpc.adapter.job import Artifact, Job, Resources, Task
+from prominence_hpc.backends.base import Submission, Transfer
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.wrappers import plan as plans
+
+__all__ = [
+    "Identity",
+    "OutputObject",
+    "Places",
+    "Source",
+    "output_objects",
+    "translate",
+    "uploaded_names",
+]
+
+REGISTRY_SCHEMES = ("docker://", "oras://", "library://", "shub://")
+URL_SCHEMES = ("http://", "https://")
+SIF_SUFFIXES = (".sif", ".simg")
+DOCKER_ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
+PATTERN_CHARACTERS = frozenset("*?[")
+# PROMINENCE asks its scheduler for 1000 "MB" (MiB there) per GB; nodes sold with N GB then fit N.
+MIB_PER_GB = 1000
+OUTPUTS_FOLDER = "outputs"  # beside the plan, where the scheduler itself carries outputs home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What makes a job this one: our numbers and its folder."""
+
+    job_id: int
+    uid: str
+    tag: str
+    folder: Path
+    runner: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An uploaded object as a node can read it: a URL, or an absolute path here."""
+
+    location: str
+    sha256: str | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputObject:
+    """One entry of outputFiles or outputDirs, and the object's name below the job's prefix."""
+
+    name: str
+    kind: Literal["file", "pattern", "directory"]
+    object_name: str  # "" for a pattern: the node alone will know the names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Answers of object storage: sources by the name in the job, destinations by output name."""
+
+    sources: Mapping[str, Source]
+    destinations: Mapping[tuple[str, str], plans.Destination]  # (kind, name)
+
+
+def uploaded_names(job: Job) -> list[str]:
+    """Names of uploaded objects that the job reads: images first, each once."""
+    images = [task.image for task in job.tasks if image_kind(task.image) is None]
+    artifacts = [item.url for item in job.artifacts if not item.url.startswith(URL_SCHEMES)]
+    return list(dict.fromkeys([*images, *artifacts]))
+
+
+def image_kind(image: str) -> Literal["registry", "url", "path"] | None:
+    """How an image is named; None for the name of an uploaded object."""
+    if image.startswith(REGISTRY_SCHEMES):
+        return "registry"
+    if image.startswith(URL_SCHEMES):
+        return "url"
+    if image.startswith("/"):
+        return "path"
+    if image.endswith((*SIF_SUFFIXES, *DOCKER_ARCHIVE_SUFFIXES)):
+        return None
+    return "registry"
+
+
+def output_objects(job: Job) -> list[OutputObject]:
+    """Every output of the job, files first, in the order of the description."""
+    files = [output_file(name, job.artifacts) for name in job.output_files]
+    directories = [
+        OutputObject(
+            name=name, kind="directory", object_name=posixpath.basename(name.rstrip("/")) + ".tgz"
+        )
+        for name in job.output_dirs
+    ]
+    return [*files, *directories]
+
+
+def output_file(name: str, artifacts: Sequence[Artifact]) -> OutputObject:
+    if PATTERN_CHARACTERS & set(name):
+        return OutputObject(name=name, kind="pattern", object_name="")
+    relative = posixpath.normpath(below_working_directory(name, artifacts))
+    return OutputObject(name=name, kind="file", object_name=relative)
+
+
+def below_working_directory(name: str, artifacts: Sequence[Artifact]) -> str:
+    """``name`` without an artifact's mount path: what lies there lies in the working directory."""
+    for artifact in artifacts:
+        mount = artifact.mountpoint
+        if mount and name.startswith(mount.path.rstrip("/") + "/"):
+            return posixpath.join(mount.directory, name[len(mount.path.rstrip("/")) + 1 :])
+    return name
+
+
+def translate(
+    job: Job, identity: Identity, places: Places, site: SiteSettings
+) -> tuple[plans.Plan, Submission]:
+    """The plan for the wrapper and the submission for the backend of ``site``.
+
+    ``job`` has passed :func:`prominence_hpc.adapter.honoured.refuse_unsupported`.
+    """
+    carrier = Carrier(shared=shares_files(site))
+    resources = job.resources
+    cpus = resources.cpus or 1
+    memory_gb = memory_of(resources, cpus)
+    staging_seconds = ceil(site.staging_minutes * 60)
+    limit_seconds = resources.walltime * 60 + staging_seconds
+    images, image_indices = images_of(job, places, carrier)
+    plan = plans.Plan(
+        job_id=identity.job_id,
+        job_uid=identity.uid,
+        name=job.name,
+        cpus=cpus,
+        memory_gb=memory_gb,
+        disk_gb=job.resources.disk,
+        nodes=resources.nodes or 1,
+        walltime_seconds=resources.walltime * 60,
+        limit_seconds=limit_seconds,
+        reserve_seconds=staging_seconds // 2,
+        inputs=tuple(
+            plans.InputFile(
+                filename=item.filename, content=item.content, executable=item.executable
+            )
+            for item in job.inputs
+        ),
+        artifacts=tuple(artifact_of(item, places, carrier) for item in job.artifacts),
+        images=images,
+        tasks=tuple(task_of(task, image_indices) for task in job.tasks),
+        outputs=tuple(output_of(item, places, carrier) for item in output_objects(job)),
+        task_retries=job.policies.maximum_task_retries or 0,
+        ignore_task_failures=job.policies.ignore_task_failures,
+        environment=dict(site.environment),
+        binds=site.binds,
+        scratch=site.scratch,
+        image_cache=site.image_cache,
+        image_cache_bytes=int(site.image_cache_gb * 1e9),
+    )
+    submission = Submission(
+        tag=identity.tag,
+        job_id=identity.job_id,
+        name=job.name,
+        labels=dict(job.labels),
+        folder=identity.folder,
+        runner=identity.runner,
+        cpus=cpus,
+        memory_mib=ceil(memory_gb * MIB_PER_GB),
+        disk_mib=ceil(resources.disk * MIB_PER_GB),
+        nodes=resources.nodes or 1,
+        limit_seconds=limit_seconds,
+        priority=job.policies.priority,
+        transfer=carrier.transfer(),
+    )
+    return plan, submission
+
+
+def shares_files(site: SiteSettings) -> bool:
+    """Whether the site's nodes see this file system: HTCondor's are taken not to, unless told."""
+    if site.shared_filesystem is not None:
+        return site.shared_filesystem
+    return site.backend != "htcondor"
+
+
+def memory_of(resources: Resources, cpus: int) -> float:
+    """GB per node."""
+    if resources.memory is not None:
+        return resources.memory
+    return (resources.memory_per_cpu or 0) * cpus
+
+
+class Carrier:
+    """Turns paths here into what the node can use, and remembers what must travel for it.
+
+    Where nodes share the file system a path stays as it is. Otherwise the scheduler carries the file: to the
+    node under a short name beside the plan, and outputs home from one folder there.
+    """
+
+    def __init__(self, *, shared: bool) -> None:
+        self.shared = shared
+        self._inputs: dict[Path, str] = {}
+        self._home: dict[str, str] = {}
+
+    def source(self, location: str) -> str:
+        if self.shared or location.startswith(URL_SCHEMES):
+            return location
+        path = Path(location)
+        return self._inputs.setdefault(path, f"object-{len(self._inputs)}")
+
+    def destination(self, destination: plans.Destination) -> plans.Destination:
+        if self.shared or destination.method != "folder" or destination.path is None:
+            return destination
+        name = self._home.setdefault(destination.path, f"{OUTPUTS_FOLDER}-{len(self._home)}")
+        return plans.Destination(method="folder", path=name)
+
+    def transfer(self) -> Transfer:
+        return Transfer(
+            inputs=tuple(self._inputs.items()),
+            outputs=tuple((name, Path(path)) for path, name in self._home.items()),
+        )
+
+
+def images_of(
+    job: Job, places: Places, carrier: Carrier
+) -> tuple[tuple[plans.Image, ...], dict[str, int]]:
+    """Each distinct image once, and its index by the name in the job."""
+    images: dict[str, plans.Image] = {}
+    for task in job.tasks:
+        if task.image not in images:
+            images[task.image] = image_of(task, places, carrier)
+    return tuple(images.values()), {name: index for index, name in enumerate(images)}
+
+
+def image_of(task: Task, places: Places, carrier: Carrier) -> plans.Image:
+    name, kind = task.image, image_kind(task.image)
+    if kind is None:
+        source = places.sources[name]
+        return plans.Image(
+            name=name,
+            kind=file_kind(name),
+            source=carrier.source(source.location),
+            sha256=task.image_sha256 or source.sha256,
+            size_bytes=source.size_bytes,
+        )
+    if kind == "url":
+        return plans.Image(
+            name=name, kind=file_kind(urlsplit(name).path), source=name, sha256=task.image_sha256
+        )
+    if kind == "path":
+        return plans.Image(name=name, kind="directory-or-file", source=name)
+    reference = name if name.startswith(REGISTRY_SCHEMES) else f"docker://{name}"
+    return plans.Image(name=name, kind="registry", source=reference)
+
+
+def file_kind(name: str) -> Literal["sif", "docker-archive"]:
+    return "docker-archive" if name.endswith(DOCKER_ARCHIVE_SUFFIXES) else "sif"
+
+
+def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.Artifact:
+    mount = artifact.mountpoint
+    plan_mount = plans.Mount(directory=mount.directory, path=mount.path) if mount else None
+    if artifact.url.startswith(URL_SCHEMES):
+        return plans.Artifact(
+            name=artifact.url,
+            filename=posixpath.basename(unquote(urlsplit(artifact.url).path)),
+            source=artifact.url,
+            executable=artifact.executable,
+            mount=plan_mount,
+        )
+    source = places.sources[artifact.url]
+    return plans.Artifact(
+        name=artifact.url,
+        filename=posixpath.basename(artifact.url),
+        source=carrier.source(source.location),
+        sha256=source.sha256,
+        size_bytes=source.size_bytes,
+        executable=artifact.executable,
+        mount=plan_mount,
+    )
+
+
+def task_of(task: Task, image_indices: Mapping[str, int]) -> plans.Task:
+    return plans.Task(
+        image=image_indices[task.image],
+        command=None if task.cmd is None else tuple(shlex.split(task.cmd)),
+        environment=dict(task.env),
+        workdir=task.workdir,
+        stdout=task.stdout,
+        app=task.app,
+        runtime=task.runtime,
+    )
+
+
+def output_of(item: OutputObject, places: Places, carrier: Carrier) -> plans.Output:
+    return plans.Output(
+        name=item.name,
+        kind=item.kind,
+        object_name=item.object_name,
+        destination=carrier.destination(places.destinations[item.kind, item.name]),
+    )

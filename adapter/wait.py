@@ -1,0 +1,56 @@
+"""Waiting for jobs to end."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from prominence_hpc.adapter.jobs import REPORT_FILE, up_to_date
+from prominence_hpc.adapter.records import JobRecord
+from prominence_hpc.adapter.state_folder import job_folder
+from prominence_hpc.adapter.workspace import Workspace
+from prominence_hpc.wrappers.report import read as read_report
+
+__all__ = ["failed_tasks", "wait_for"]
+
+FIRST_PAUSE_SECONDS = 0.5
+# Sites ask for no more than a call in half a minute from a script that waits for hours.
+LONGEST_PAUSE_SECONDS = 30.0
+PAUSE_GROWTH = 1.3
+
+
+def wait_for(
+    workspace: Workspace,
+    job_ids: Sequence[int],
+    *,
+    timeout_seconds: float | None,
+    ended: Callable[[JobRecord], None],
+    warn: Callable[[str], None],
+) -> list[JobRecord]:
+    """Wait until each job has a final verdict or the time is up; the records as last known.
+
+    One scheduler call per site and look, at growing intervals. ``ended`` is called once for each
+    job that ends; ``warn`` for each new thing that cannot be found out.
+    """
+    give_up = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    pause, told, warned = FIRST_PAUSE_SECONDS, set[int](), set[str]()
+    while True:
+        listing = up_to_date(workspace, job_ids)
+        for warning in listing.warnings:
+            if warning not in warned:
+                warned.add(warning)
+                warn(warning)
+        for record in listing.records:
+            if record.final and record.id not in told:
+                told.add(record.id)
+                ended(record)
+        if all(record.final for record in listing.records):
+            return listing.records
+        if give_up is not None and time.monotonic() + pause > give_up:
+            return listing.records
+        time.sleep(pause)
+        pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+
+
+def failed_tasks(workspace: Workspace, record: JobRecord) -> bool:
+    """Whether a task of a finished job ended with anything but 0."""
+    report = read_report(job_folder(workspace.state, record.id) / REPORT_FILE)
+    return report is not None and any(task["exit_code"] != 0 for task in report["tasks"])

@@ -1,0 +1,32 @@
+"""Files of a job's folder that backends write and read."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from prominence_hpc.backends.base import Stream
+
+__all__ = ["read_stream", "write_private"]
+
+_BLOCK_BYTES = 1 << 16
+
+
+def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write ``text`` to ``path`` for its owner alone; what was there is replaced.
+
+    Names that are no UTF-8 (surrogate escapes) are written as the bytes that they stand for.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def read_stream(folder: Path, stream: Stream) -> Iterator[bytes]:
+    """The bytes of a job's ``stdout`` or ``stderr`` in its folder; none where it has not begun."""
+    try:
+        file = (folder / stream).open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block

@@ -1,0 +1,103 @@
+"""The one place that starts programs: schedulers' commands and the local launcher."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prominence_hpc.errors import BackendError, BackendUnavailable
+
+__all__ = ["Completed", "find_program", "first_line", "run_command"]
+
+_SHOWN_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that ran to its end. Bytes that are no UTF-8 are kept as surrogate escapes."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def find_program(name: str) -> str | None:
+    """The path of an executable file called ``name`` on our PATH, as a shell would find it."""
+    if "/" in name:
+        return name
+    for folder in os.get_exec_path():
+        path = Path(folder, name)
+        if os.access(path, os.X_OK) and path.is_file():
+            return str(path)
+    return None
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a program to its end, whatever its exit code; nothing is asked of the terminal.
+
+    The program is looked up on our own PATH; ``environment``, where it is given, is all that the
+    program sees. What it creates is the user's alone (umask 077). Raises BackendError where the
+    program is not installed or may not be run, and BackendUnavailable where it has not ended
+    within ``timeout_seconds``: it is killed, and what it had already asked of the scheduler is not
+    known.
+    """
+    program = find_program(argv[0])
+    if program is None:
+        msg = f"{argv[0]} is not installed here, or not on PATH."
+        raise BackendError(msg, argv=argv)
+    _log(f"run {list(argv)!r}")
+    try:
+        ended = subprocess.run(
+            [program, *argv[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_seconds,
+            env=None if environment is None else dict(environment),
+            umask=0o077,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _timed_out(argv, timeout_seconds) from error
+    except OSError as error:
+        msg = f"{argv[0]} cannot be run: {error.strerror}."
+        raise BackendError(msg, argv=argv) from error
+    completed = Completed(
+        tuple(argv),
+        ended.returncode,
+        ended.stdout.decode("utf-8", "surrogateescape"),
+        ended.stderr.decode("utf-8", "surrogateescape"),
+    )
+    _log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
+    return completed
+
+
+def first_line(text: str) -> str:
+    """What a program said, as one line for a message: its first line that says anything."""
+    for line in text.splitlines():
+        if line.strip():
+            return line.strip()[:_SHOWN_CHARACTERS]
+    return ""
+
+
+def _timed_out(argv: Sequence[str], timeout_seconds: float) -> BackendUnavailable:
+    msg = (
+        f"{Path(argv[0]).name} did not answer within {timeout_seconds:g} seconds; try again later, "
+        "or raise command_timeout_seconds in the site's configuration."
+    )
+    return BackendUnavailable(msg, argv=argv)
+
+
+def _log(message: str) -> None:
+    # logging takes milliseconds to import, which "create" would pay for nothing: whoever wants to
+    # read these messages has imported it.
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        logging.getLogger("prominence_hpc").debug(message)

@@ -1,0 +1,92 @@
+"""From what Slurm's commands say on standard error to one error with a way out."""
+
+from prominence_hpc.backends.run_command import Completed, first_line
+from prominence_hpc.errors import BackendError, BackendUnavailable
+
+__all__ = ["accounting_is_off", "is_about_ended_jobs", "query_error", "submit_error"]
+
+# The controller was reached, or may have been: whether it took the job is not known.
+_PERHAPS_SUBMITTED = (
+    "socket timed out",
+    "zero bytes were transmitted",
+    "connection reset",
+    "broken pipe",
+    "transport endpoint is not connected",
+    "resource temporarily unavailable",
+    "temporarily unable to accept job",
+    "unexpected message received",
+    "message receive failure",
+    "timed out",
+)
+_UNREACHABLE = ("unable to contact slurm controller", "connection refused", "no route to host")
+
+# Part of Slurm's sentence, and what a user or administrator can do about it.
+_ADVICE = (
+    ("invalid partition", "check partition in the site's configuration against sinfo"),
+    ("invalid account", "check account in the site's configuration against sacctmgr show assoc"),
+    ("invalid qos", "check qos in the site's configuration"),
+    ("memory specification", "ask for less memory; sinfo -o '%P %m' shows what nodes have"),
+    ("node configuration is not available", "no node is so large: ask for less, see sinfo -Nel"),
+    ("more processors requested than permitted", "ask for fewer cpus, or another partition"),
+    ("time limit", "ask for less walltime; sinfo shows the limits of partitions"),
+    ("feature specification", "check the constraint among the site's directives"),
+    ("generic resource", "check --gres among the site's directives"),
+    ("policy limit", "this account has reached a limit: wait for other jobs, or ask for less"),
+    ("submit limit", "this account has reached a limit: wait for other jobs to end"),
+    ("unrecognized option", "check the site's directives"),
+    ("invalid --", "check the site's directives"),
+)
+
+
+def submit_error(ended: Completed) -> BackendError:
+    """Why sbatch failed: BackendUnavailable where the job may have been taken all the same."""
+    said = ended.stderr.lower()
+    about = {"argv": ended.argv, "returncode": ended.returncode, "stderr": ended.stderr}
+    words = _words(ended)
+    if any(text in said for text in _UNREACHABLE):
+        msg = f"Slurm's controller cannot be reached, nothing was submitted: {words}."
+        return BackendError(msg, **about)
+    if any(text in said for text in _PERHAPS_SUBMITTED) or ended.returncode == 0:
+        msg = f"Slurm did not say whether it took the job: {words}."
+        return BackendUnavailable(msg, **about)
+    advice = next((f"; {advice}" for text, advice in _ADVICE if text in said), "")
+    msg = f"Slurm refused the job: {words}{advice}."
+    return BackendError(msg, **about)
+
+
+def query_error(ended: Completed) -> BackendUnavailable:
+    """Why squeue, sacct or scancel failed."""
+    msg = f"{ended.argv[0]} got no answer from Slurm: {_words(ended)}."
+    return BackendUnavailable(
+        msg, argv=ended.argv, returncode=ended.returncode, stderr=ended.stderr
+    )
+
+
+def accounting_is_off(ended: Completed) -> bool:
+    """Whether sacct failed because the site keeps no accounting at all."""
+    return "accounting storage is disabled" in ended.stderr.lower()
+
+
+def is_about_ended_jobs(ended: Completed) -> bool:
+    """Whether scancel complains of nothing but jobs that are over or forgotten."""
+    lines = [line.lower() for line in ended.stderr.splitlines() if ": error:" in line]
+    return bool(lines) and all(
+        "already completing or completed" in line or "invalid job id" in line for line in lines
+    )
+
+
+def _words(ended: Completed) -> str:
+    """Slurm's first line, without the program's name; its last, general one as well where it differs."""
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    errors = [_without_prefix(line) for line in lines if ": error:" in line or ": fatal:" in line]
+    if not errors:
+        return first_line(ended.stderr) or f"exit code {ended.returncode} without a word"
+    return "; ".join(dict.fromkeys([errors[0], errors[-1]]))
+
+
+def _without_prefix(line: str) -> str:
+    for mark in (": error: ", ": fatal: "):
+        _, found, rest = line.partition(mark)
+        if found:
+            return rest.removeprefix("Batch job submission failed: ").rstrip(".")
+    return line

@@ -1,0 +1,176 @@
+"""What is said to Slurm: directives of job.sh, and command lines. Pure functions.
+
+Numbers, and what the site's configuration says, go into job.sh as ``#SBATCH`` lines, where people look
+for them. What a user wrote (name, labels, paths) goes into sbatch's argument list: sbatch
+reads directives by quoting rules of its own, in which there is no newline.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.errors import ConfigError
+
+__all__ = [
+    "COMMENT_CHARACTERS",
+    "HISTORY_FORMAT",
+    "HISTORY_START",
+    "QUEUE_FORMAT",
+    "comment",
+    "directives",
+    "sacct_argv",
+    "sbatch_argv",
+    "sbatch_quote",
+    "squeue_argv",
+]
+
+# A longer comment or name is refused ("Pathname of a file, directory or other parameter too long").
+COMMENT_CHARACTERS = 1023
+_NAME_BYTES = 1023
+
+# ":|" is a field of any width and what follows it; see squeue(1), --Format.
+QUEUE_FORMAT = "JobID:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
+_QUEUE_TAG_FORMAT = "JobID:|,Comment:"
+HISTORY_FORMAT = "JobIDRaw,State,ExitCode"
+
+# How far back accounting is asked: as long as PROMINENCE keeps a finished job in sight.
+HISTORY_START = "now-90days"
+# Longer lists of ids than this are not passed to sacct: it is asked for all of the user's jobs.
+_HISTORY_IDS = 1000
+_SACCT_STATE_FIELDS = "JobIDRaw,State,Start,End,ExitCode,NodeList,Reason"
+# The comment is in accounting only where the site stores it (AccountingStoreFlags=job_comment);
+# the line that submitted the job always is, and holds the same comment.
+_SACCT_TAG_FIELDS = "JobIDRaw,SubmitLine"
+
+_SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+
+
+def directives(submission: Submission, settings: SiteSettings) -> list[str]:
+    """The ``#SBATCH`` lines of job.sh; the site's own come last and so win."""
+    options = {
+        "nodes": str(submission.nodes),
+        "ntasks-per-node": "1",
+        "cpus-per-task": str(submission.cpus),
+        "mem": f"{submission.memory_mib}M",
+        "time": _minutes(submission.limit_seconds),
+        "nice": _nice(submission.priority, settings.nice),
+        "partition": settings.partition,
+        "account": settings.account,
+        "qos": settings.qos,
+    }
+    lines = [
+        f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items() if value
+    ]
+    return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
+
+
+def sbatch_argv(submission: Submission) -> list[str]:
+    r"""The command that submits ``job.sh`` of the submission's folder.
+
+    The comment comes first: :func:`.parse.parse_tags` finds it in what accounting keeps of this line.
+    Output files are named relative to the folder, with a backslash, which tells Slurm
+    that ``%`` in the folder's name is no pattern (sbatch(1), "filename pattern").
+    A folder that itself has a backslash cannot be written so (Slurm would remove it): its job.sh redirects its output itself.
+    """
+    redirected = redirects_itself(submission)
+    return [
+        "sbatch",
+        "--parsable",
+        f"--comment={comment(submission)}",
+        f"--job-name={_name(submission)}",
+        f"--chdir={submission.folder}",
+        "--propagate=NONE",  # else the limits (ulimit) of the login node hold in the job
+        f"--output={'/dev/null' if redirected else chr(92) + 'stdout'}",
+        f"--error={'/dev/null' if redirected else chr(92) + 'stderr'}",
+        str(submission.folder / "job.sh"),
+    ]
+
+
+def redirects_itself(submission: Submission) -> bool:
+    """Whether job.sh must open its own output files; see :func:`sbatch_argv`."""
+    return "\\" in str(submission.folder)
+
+
+def comment(submission: Submission) -> str:
+    """Tag, id and labels as Slurm keeps them with the job; ASCII, because its database may be.
+
+    Slurm takes 1024 characters; labels beyond that are counted instead (``more=2``).
+
+    >>> from pathlib import Path
+    >>> comment(Submission(tag="0" * 32, job_id=7, name="", labels={"app": "x"}, folder=Path("/f"),
+    ...     runner=Path("/r"), cpus=1, memory_mib=1, disk_mib=1))
+    'prominence:00000000000000000000000000000000 id=7 labels={"app":"x"}'
+    """
+    head = f"prominence:{submission.tag} id={submission.job_id}"
+    labels = dict(sorted(submission.labels.items()))
+    if not labels:
+        return head
+    kept: dict[str, str] = {}
+    for key, value in labels.items():
+        tried = {**kept, key: value}
+        if len(_with_labels(head, tried, len(labels) - len(tried))) > COMMENT_CHARACTERS:
+            break
+        kept = tried
+    return _with_labels(head, kept, len(labels) - len(kept))
+
+
+def squeue_argv(*, tags: bool = False) -> list[str]:
+    """All jobs of the user, those of the last minutes (MinJobAge) included: one call for any number."""
+    fields = _QUEUE_TAG_FORMAT if tags else QUEUE_FORMAT
+    return ["squeue", "--me", "--noheader", "--states=all", f"--Format={fields}"]
+
+
+def sacct_argv(user: int, *, handles: Sequence[str] = (), tags: bool = False) -> list[str]:
+    """The user's jobs of the last 90 days, or of them ``handles`` where they are not too many."""
+    chosen = [f"--jobs={','.join(handles)}"] if 0 < len(handles) <= _HISTORY_IDS else []
+    return [
+        "sacct",
+        "--parsable2",
+        "--noheader",
+        "--allocations",
+        f"--uid={user}",
+        f"--starttime={HISTORY_START}",
+        *chosen,
+        f"--format={_SACCT_TAG_FIELDS if tags else _SACCT_STATE_FIELDS}",
+    ]
+
+
+def sbatch_quote(value: str) -> str:
+    r"""``value`` as one word of a ``#SBATCH`` line: sbatch takes the character after a backslash as it is.
+
+    >>> print(sbatch_quote("gpu,long"), sbatch_quote("it's #1"))
+    gpu,long it\'s\ \#1
+    """
+    if _SAFE.fullmatch(value):
+        return value
+    return re.sub(r"([^A-Za-z0-9_@%+=:,./-])", r"\\\1", _one_line(value))
+
+
+def _name(submission: Submission) -> str:
+    name = submission.name or f"prominence-{submission.job_id}"
+    return name.encode("utf-8", "surrogateescape")[:_NAME_BYTES].decode("utf-8", "ignore")
+
+
+def _with_labels(head: str, labels: Mapping[str, str], more: int) -> str:
+    text = f"{head} labels={json.dumps(labels, separators=(',', ':'))}"
+    return f"{text} more={more}" if more else text
+
+
+def _minutes(seconds: int) -> str | None:
+    """Slurm counts a time limit in minutes; none is the partition's own."""
+    return str(-(-seconds // 60)) if seconds > 0 else None
+
+
+def _nice(priority: int | None, nice: int) -> str | None:
+    """Users may only lower a job's priority: a job with none starts at ``nice``, others around it."""
+    value = max(0, nice - (priority or 0))
+    return str(value) if value else None
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\r" in text or "\0" in text:
+        msg = f"directives, partition, account and qos of a site are single lines, unlike {text!r}."
+        raise ConfigError(msg)
+    return text

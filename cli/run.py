@@ -1,0 +1,32 @@
+"""``prominence run``: a job from a JSON or YAML file."""
+
+import click
+
+from prominence_hpc.cli.create import print_created
+from prominence_hpc.cli.flags import flag_options, json_option, site_option
+from prominence_hpc.cli.output import print_json
+
+__all__ = ["run_command"]
+
+
+@click.command("run")
+@click.option("--dry-run", is_flag=True, help="Print the job description and submit nothing.")
+@site_option
+@json_option
+@flag_options
+@click.argument("file", metavar="FILE|URL")
+def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) -> None:
+    """Create the job described in FILE or at URL, in JSON or YAML."""
+    from prominence_hpc.adapter.job_file import read_description
+
+    document = read_description(file)
+    if dry_run:
+        from prominence_hpc.adapter.spec import decode_job
+
+        decode_job(document)
+        print_json(document)
+        return
+    from prominence_hpc.adapter.create import create_job
+    from prominence_hpc.cli.session import workspace
+
+    print_created(create_job(workspace(site), document, site), as_json=as_json)

@@ -1,0 +1,47 @@
+"""Fixtures for tests that type `prominence` commands; conftest.py gives them to every test here."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engine.prominence import BACKENDS, Prominence
+from tests.site.handle import Site
+
+__all__ = ["folder", "image", "prominence"]
+
+IMAGE = "engine-test-busybox.sif"
+MAKE_IMAGE = f"""
+mkdir -p ~/engine-tests && cd ~/engine-tests
+[ -e {IMAGE} ] || {{
+  mkdir -p root/bin root/tmp root/home root/proc root/sys root/dev root/etc
+  cp /bin/busybox root/bin/
+  for name in sh cat ls env printf sleep test mkdir rm tr wc head id pwd hostname touch yes; do
+    ln -sf busybox root/bin/$name
+  done
+  apptainer -q build -F {IMAGE} root
+}}
+prominence upload --name {IMAGE} --filename {IMAGE}
+"""
+
+
+@pytest.fixture(scope="session")
+def image(site: Site) -> str:
+    """The name of an uploaded image with a shell and little more."""
+    site.run(["bash", "-ec", MAKE_IMAGE])
+    return IMAGE
+
+
+@pytest.fixture
+def folder(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A folder of the test's own in the home that login node and Slurm's nodes share."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    folder = f"/home/alice/engine-tests/{name}"
+    site.run(["sh", "-c", 'rm -rf "$1"; mkdir -p "$1"', "sh", folder])
+    yield folder
+    site.run(["rm", "-rf", folder])
+
+
+@pytest.fixture(params=BACKENDS)
+def prominence(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
+    """The command, with jobs going to each backend in turn."""
+    return Prominence(site, folder, backend=request.param)

@@ -1,0 +1,189 @@
+"""One job after another on each backend: what goes in, what the task sees, what comes back."""
+
+import json
+import shlex
+
+from tests.engine.prominence import Prominence
+
+
+def test_a_job_from_start_to_end(prominence: Prominence, image: str) -> None:
+    """Input in, command run, output back; describe tells what happened where."""
+    prominence.write("input.txt", "forty-two\n")
+    described = prominence.completed(
+        "--name", "a job", "--label", "kind=test", "--cpus", "2", "--memory", "0.5",
+        "--input", "input.txt", "--output", "result.txt",
+        image, "sh -c 'cat input.txt > result.txt; echo said; echo complained >&2'",
+    )  # fmt: skip
+    job_id = described["id"]
+    assert prominence.stdout(job_id) == "said\n"
+    assert prominence("stderr", str(job_id)).stdout == "complained\n"
+    assert prominence("download", str(job_id)).stdout == "result.txt\n"
+    assert prominence.read("result.txt") == "forty-two\n"
+    execution = described["execution"]
+    assert execution["backend"] == prominence.backend
+    assert execution["provisionedResources"]["cpus"] == 2
+    assert execution["tasks"][0]["imagePullStatus"] in ("completed", "cached")
+    assert execution["cpu"].keys() == {"vendor", "model", "clock"}
+    assert described["events"].keys() == {"createTime", "startTime", "endTime"}
+    assert described["labels"] == {"kind": "test"}
+    (row,) = json.loads(prominence("list", "--completed", "--json").stdout)
+    assert (row["id"], row["name"], row["status"]) == (job_id, "a job", "completed")
+
+
+def test_outputs_of_every_kind(prominence: Prominence, image: str) -> None:
+    script = "mkdir -p d/e && echo 1 > a.dat && echo 2 > b.dat && echo 3 > 'd/e/deep file' && echo 4 > one"
+    described = prominence.completed(
+        "--output", "*.dat", "--output", "one", "--outputdir", "d",
+        image, f"sh -c {shlex.quote(script)}",
+    )  # fmt: skip
+    prominence("download", str(described["id"]))
+    assert (
+        prominence.shell("cat a.dat b.dat one; tar xzf d.tgz; cat 'd/e/deep file'")
+        == "1\n2\n4\n3\n"
+    )
+    url = described["outputFiles"][1]["url"]
+    assert prominence.shell(f"curl -sSf {shlex.quote(url)}") == "4\n"
+
+
+def test_artifact_is_unpacked_and_mounted(prominence: Prominence, image: str) -> None:
+    prominence.shell("mkdir data && echo inside > data/file && tar czf artifact.tgz data")
+    name = f"artifact-{prominence.backend}.tgz"
+    prominence("upload", "--name", name, "--filename", "artifact.tgz")
+    described = prominence.completed(
+        "--artifact", f"{name}:data:/mnt/data", image, "sh -c 'cat data/file /mnt/data/file; ls'"
+    )
+    assert prominence.stdout(described["id"]) == "inside\ninside\ndata\n"
+    prominence("rm", name)
+
+
+def test_tasks_run_in_order_and_a_failure_stops_the_rest(
+    prominence: Prominence, image: str
+) -> None:
+    description = {
+        "resources": {"cpus": 1, "memory": 1, "disk": 1},
+        "tasks": [
+            {"image": image, "cmd": "sh -c 'echo first > file; echo one'"},
+            {"image": image, "cmd": "sh -c 'cat file; exit 3'"},
+            {"image": image, "cmd": "sh -c 'echo never'"},
+        ],
+        "outputFiles": ["file"],
+    }
+    prominence.write("job.json", json.dumps(description))
+    described = prominence.ended(prominence.created(prominence("run", "job.json")))
+    assert described["status"] == "completed"
+    assert [task["exitCode"] for task in described["execution"]["tasks"]] == [0, 3]
+    assert prominence.stdout(described["id"]) == "one\nfirst\n"
+    assert prominence("wait", str(described["id"]), check=False).returncode == 11
+    prominence("download", str(described["id"]))
+    assert prominence.read("file") == "first\n"
+
+
+def test_yaml_with_file_input_and_several_lines(prominence: Prominence, image: str) -> None:
+    prominence.write("words.txt", "from a file\n")
+    prominence.write(
+        "job.yaml",
+        f"""
+name: from yaml
+resources: {{cpus: 1, memory: 1, disk: 1}}
+inputs: ["file://words.txt"]
+tasks:
+  - image: {image}
+    cmd: |
+      cat words.txt
+      printf second
+""",
+    )
+    described = prominence.ended(prominence.created(prominence("run", "job.yaml")))
+    assert [task["exitCode"] for task in described["execution"]["tasks"]] == [0, 0]
+    assert prominence.stdout(described["id"]) == "from a file\nsecond"
+
+
+HOSTILE = "sp ace \"quote' $(touch /tmp/pwned) `touch /tmp/pwned` %n %% $$(X) \\ , ; & 🐟 end"
+
+
+def test_what_the_user_gave_is_what_the_task_sees(prominence: Prominence, image: str) -> None:
+    """Environment values, arguments and file names, byte for byte, and nothing is executed."""
+    value, name = HOSTILE + "\nsecond line", HOSTILE.replace("/", "_")
+    prominence.write(name, "content of an odd name\n")
+    described = prominence.completed(
+        "--env", f"ODD={value}", "--input", name, "--output", name,
+        image, shlex.join(["sh", "-c", 'printf "%s|%s|" "$ODD" "$1"; cat "$2"', "sh", value, name]),
+    )  # fmt: skip
+    expected = f"{value}|{value}|content of an odd name\n"
+    assert prominence.stdout(described["id"]) == expected
+    prominence.shell("rm -f -- *")
+    prominence("download", str(described["id"]))
+    assert prominence.read(name) == "content of an odd name\n"
+    for host in ("login", "node1", "node2", "exec1"):
+        assert prominence.site.run(["ls", "/tmp"], host=host).stdout.find("pwned") == -1
+
+
+def test_environment_of_the_contract(prominence: Prominence, image: str) -> None:
+    described = prominence.completed(
+        "--cpus", "2", "--memory", "2", "--env", "MINE=1", image, "env"
+    )
+    seen = dict(
+        line.split("=", 1)
+        for line in prominence.stdout(described["id"]).splitlines()
+        if "=" in line
+    )
+    expected = {
+        "PROMINENCE_CPUS": "2",
+        "PROMINENCE_MEMORY": "2",
+        "PROMINENCE_NODES": "1",
+        "PROMINENCE_NODE_NUM": "0",
+        "PROMINENCE_TASK_NUM": "0",
+        "PROMINENCE_CONTAINER_RUNTIME": "singularity",
+        "PROMINENCE_JOB_ID": str(described["id"]),
+        "HOME": "/home/user",
+        "TMP": "/tmp",
+        "TEMP": "/tmp",
+        "TMPDIR": "/tmp",
+        "MINE": "1",
+    }
+    assert {key: seen.get(key) for key in expected} == expected
+    assert not [key for key in seen if key.startswith(("SLURM_", "AWS_", "_CONDOR"))]
+
+
+def test_delete_ends_a_running_job(prominence: Prominence, image: str) -> None:
+    job_id = prominence.create(image, "sleep 600")
+    for _ in range(60):
+        if prominence.describe(job_id)["status"] == "running":
+            break
+        prominence.shell("sleep 0.5")
+    assert prominence("delete", str(job_id)).stdout == "Success\n"
+    described = prominence.ended(job_id)
+    assert described["status"] == "deleted"
+    again = prominence("delete", str(job_id), check=False)
+    assert (again.returncode, again.stdout) == (8, "")
+    assert "has ended already" in again.stderr
+
+
+def test_walltime_kills_and_keeps_outputs(prominence: Prominence, image: str) -> None:
+    described = prominence.run(
+        "--walltime", "1", "--output", "kept", image, "sh -c 'echo early > kept; sleep 600'"
+    )
+    assert (described["status"], described["statusReason"]) == ("killed", "Walltime limit exceeded")
+    prominence("download", str(described["id"]))
+    assert prominence.read("kept") == "early\n"
+
+
+def test_missing_output_is_named(prominence: Prominence, image: str) -> None:
+    described = prominence.run("--output", "there", "--output", "absent", image, "touch there")
+    assert described["status"] == "failed"
+    assert described["statusReason"] == "Stageout failed due to no such file or directory"
+    assert "absent" in described["execution"]["detail"]
+    assert prominence("download", str(described["id"])).stdout == "there\n"
+
+
+def test_archive_that_leaves_the_working_directory_is_refused(
+    prominence: Prominence, image: str
+) -> None:
+    prominence.shell("echo x > evil && tar -P -czf evil.tgz --transform='s|evil|../../evil|' evil")
+    name = f"evil-{prominence.backend}.tgz"
+    prominence("upload", "--name", name, "--filename", "evil.tgz")
+    described = prominence.run("--artifact", name, image, "ls")
+    assert described["status"] == "failed"
+    assert described["statusReason"] == "Artifact uncompress failed"
+    assert "../../evil" in described["execution"]["detail"]
+    prominence("rm", name)

@@ -1,0 +1,74 @@
+"""Up, down and status: what the commands of `site` do, and what the tests' fixture calls."""
+
+import os
+import shutil
+
+import docker
+
+from tests.site import engine, health, images, install, paths, topology
+from tests.site.errors import SiteError
+from tests.site.handle import Site
+from tests.site.steps import exclusive, step
+
+# A site that already runs gets this long to prove well before it is made anew.
+STILL_WELL_SECONDS = 15
+
+
+def up() -> Site:
+    """The site, running and well, with the checkout's `prominence`; does only what is missing."""
+    engine.require_root_and_apt("the hosts' homes and networks")
+    with exclusive():
+        with step("engine answers"):
+            os.environ["DOCKER_HOST"] = engine.ensure()
+        client = docker.from_env(timeout=120)
+        images.ensure(client)
+        site = Site()
+        if not _is_well(client, site):
+            _make_anew(client, site)
+        with step("prominence of this checkout installed"):
+            install.refresh(site)
+        return site
+
+
+def _is_well(client: docker.DockerClient, site: Site) -> bool:
+    if not topology.is_whole(client):
+        return False
+    try:
+        with step("every service well"):
+            health.wait(site, STILL_WELL_SECONDS)
+    except SiteError as error:
+        print(f"{error}: making the site anew")
+        return False
+    return True
+
+
+def _make_anew(client: docker.DockerClient, site: Site) -> None:
+    if topology.containers(client) or paths.STATE.exists():
+        with step("old site removed"):
+            topology.remove(client)
+            shutil.rmtree(paths.STATE, ignore_errors=True)
+    with step("hosts started"):
+        topology.start(client)
+    with step("every service well"):
+        health.wait(site)
+
+
+def down(*, everything: bool = False) -> None:
+    """Leaves no host, network or file of the site; with `everything`, of any site on this machine,
+    and no image and no engine of ours either."""
+    with exclusive():
+        host = engine.find()
+        if host:
+            os.environ["DOCKER_HOST"] = host
+            client = docker.from_env(timeout=120)
+            with step("hosts and networks removed"):
+                topology.remove(client, of_all_sites=everything)
+            if everything:
+                with step("images removed"):
+                    images.remove_all(client)
+        if paths.STATE.exists():
+            shutil.rmtree(paths.STATE)
+        if everything:
+            with step("engine stopped, if it was ours"):
+                engine.stop()
+            shutil.rmtree(paths.WORK)

@@ -1,0 +1,192 @@
+"""From description to plan and submission: nothing lost, nothing of the user's interpreted."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prominence_hpc.adapter.job import (
+    Artifact,
+    InputFile,
+    Job,
+    MountPoint,
+    Policies,
+    Resources,
+    Task,
+)
+from prominence_hpc.adapter.translate import (
+    Identity,
+    Places,
+    Source,
+    output_objects,
+    translate,
+    uploaded_names,
+)
+from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.wrappers import plan as plans
+
+IDENTITY = Identity(
+    job_id=7,
+    uid="0123456789abcdef0123456789abcdef",
+    tag="fedcba9876543210fedcba9876543210",
+    folder=Path("/state/jobs/0000/7"),
+    runner=Path("/state/runner.pyz"),
+)
+SLURM = SiteSettings(name="slurm", backend="slurm")
+HTCONDOR = SiteSettings(name="htcondor", backend="htcondor")
+
+
+def job(**changes: object) -> Job:
+    fields: dict[str, object] = {
+        "tasks": (Task(image="image.sif", cmd="true"),),
+        "resources": Resources(memory=1),
+    }
+    return Job(**(fields | changes))  # type: ignore[arg-type]  # the tests below give the right ones
+
+
+def places(given_job: Job, *, folder: bool = False) -> Places:
+    """What storage would answer: everything exists."""
+    root = "/shared/" if folder else "https://s3.example/bucket/"
+    return Places(
+        sources={
+            name: Source(location=f"{root}{name}", sha256="ab" * 32, size_bytes=5)
+            for name in uploaded_names(given_job)
+        },
+        destinations={
+            (item.kind, item.name): plans.Destination(method="folder", path="/shared/scratch/uid")
+            if folder
+            else plans.Destination(method="put", url=f"{root}scratch/{item.object_name}")
+            for item in output_objects(given_job)
+        },
+    )
+
+
+def translated(
+    given_job: Job, site: SiteSettings = SLURM, *, folder: bool = False
+) -> tuple[plans.Plan, Submission]:
+    return translate(given_job, IDENTITY, places(given_job, folder=folder), site)
+
+
+def test_the_tutorials_job(golden: Callable[[str, str], None]) -> None:
+    plan, _ = translated(
+        job(
+            name="test",
+            tasks=(Task(image="centos7.sif", cmd="/bin/bash -c 'du -a . > sizes'"),),
+            artifacts=(Artifact(url="cadmesh-jet-v1.1.tgz"),),
+            inputs=(InputFile(filename="data.txt", content="MCAxIDIgQQo="),),
+            output_files=("sizes",),
+            output_dirs=("output",),
+        )
+    )
+    golden("tutorial-plan.json", plans.render(plan))
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+def test_a_command_arrives_as_its_words(words: list[str]) -> None:
+    plan, _ = translated(job(tasks=(Task(image="image.sif", cmd=shlex.join(words)),)))
+    assert plan.tasks[0].command == tuple(words)
+
+
+def test_shell_syntax_is_not_interpreted() -> None:
+    plan, _ = translated(job(tasks=(Task(image="i.sif", cmd="echo $HOME `id` > f; ls *"),)))
+    assert plan.tasks[0].command == ("echo", "$HOME", "`id`", ">", "f;", "ls", "*")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "source"),
+    [
+        ("image.sif", "sif", "https://s3.example/bucket/image.sif"),
+        ("old.simg", "sif", "https://s3.example/bucket/old.simg"),
+        ("saved.tar", "docker-archive", "https://s3.example/bucket/saved.tar"),
+        ("saved.tgz", "docker-archive", "https://s3.example/bucket/saved.tgz"),
+        ("centos:7", "registry", "docker://centos:7"),
+        ("quay.io/group/repo:tag", "registry", "docker://quay.io/group/repo:tag"),
+        ("library://a/b/c:1", "registry", "library://a/b/c:1"),
+        ("/cvmfs/images/x", "directory-or-file", "/cvmfs/images/x"),
+        ("https://h/x.tar?sig=1", "docker-archive", "https://h/x.tar?sig=1"),
+        ("http://h/x.sif", "sif", "http://h/x.sif"),
+    ],
+)
+def test_how_images_are_named(name: str, kind: str, source: str) -> None:
+    plan, _ = translated(job(tasks=(Task(image=name, cmd="true"),)))
+    assert (plan.images[0].kind, plan.images[0].source) == (kind, source)
+
+
+def test_an_image_of_several_tasks_is_fetched_once() -> None:
+    tasks = (Task(image="a.sif"), Task(image="b.sif"), Task(image="a.sif"))
+    plan, _ = translated(job(tasks=tasks))
+    assert [image.name for image in plan.images] == ["a.sif", "b.sif"]
+    assert [task.image for task in plan.tasks] == [0, 1, 0]
+    assert plan.tasks[0].command is None
+
+
+def test_output_names() -> None:
+    outputs = output_objects(
+        job(
+            artifacts=(Artifact(url="a.tgz", mountpoint=MountPoint(directory="d", path="/data")),),
+            output_files=("x.nc", "./sub/y.nc", "*.log", "/data/z"),
+            output_dirs=("results/run1/",),
+        )
+    )
+    assert [(item.kind, item.object_name) for item in outputs] == [
+        ("file", "x.nc"),
+        ("file", "sub/y.nc"),
+        ("pattern", ""),
+        ("file", "d/z"),
+        ("directory", "run1.tgz"),
+    ]
+
+
+def test_what_the_scheduler_must_know() -> None:
+    _, submission = translated(
+        job(
+            name="a name",
+            labels={"k": "v"},
+            resources=Resources(cpus=4, memory=None, memory_per_cpu=1.5, disk=2, walltime=30),
+            policies=Policies(priority=5),
+        )
+    )
+    assert (submission.cpus, submission.memory_mib, submission.disk_mib) == (4, 6000, 2000)
+    assert submission.limit_seconds == 30 * 60 + 10 * 60
+    assert (submission.name, submission.labels) == ("a name", {"k": "v"})
+    assert (submission.priority, submission.tag) == (5, IDENTITY.tag)
+
+
+def test_time_for_stage_out_is_inside_the_limit() -> None:
+    plan, submission = translated(job(resources=Resources(memory=1, walltime=60)))
+    assert plan.limit_seconds == submission.limit_seconds
+    assert plan.walltime_seconds == 3600
+    assert 0 < plan.reserve_seconds < plan.limit_seconds - plan.walltime_seconds
+
+
+def test_files_travel_with_the_job_where_nodes_share_nothing() -> None:
+    given_job = job(
+        artifacts=(Artifact(url="data.tgz"),), output_files=("a", "b"), output_dirs=("d",)
+    )
+    plan, submission = translated(given_job, HTCONDOR, folder=True)
+    assert dict(submission.transfer.inputs) == {
+        Path("/shared/image.sif"): plan.images[0].source,
+        Path("/shared/data.tgz"): plan.artifacts[0].source,
+    }
+    assert {output.destination.path for output in plan.outputs} == {
+        name for name, _ in submission.transfer.outputs
+    }
+    assert [path for _, path in submission.transfer.outputs] == [Path("/shared/scratch/uid")]
+    assert not any(source.startswith("/") for source in (plan.images[0].source,))
+
+
+def test_a_shared_file_system_needs_no_transfer() -> None:
+    plan, submission = translated(job(output_files=("a",)), folder=True)
+    assert submission.transfer.inputs == submission.transfer.outputs == ()
+    assert plan.images[0].source == "/shared/image.sif"
+    assert plan.outputs[0].destination.path == "/shared/scratch/uid"
+
+
+def test_no_url_reaches_the_scheduler() -> None:
+    """Presigned URLs are bearer tokens: they are in the plan, a private file, and nowhere else."""
+    _, submission = translated(job(output_files=("a",)))
+    assert "https://" not in repr(submission)

@@ -1,0 +1,146 @@
+"""How Apptainer (or SingularityCE) is called: argument lists and environments, nothing run here."""
+
+import re
+
+from .errors import TASK_NOT_STARTED, JobFailed
+from .namespace import HOME
+from .text import encode, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping
+
+    from .scratch import Scratch
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# The runtime keeps these for itself: HOME is ours to set (--home), the others are read-only words of
+# its start script.
+RESERVED = frozenset(("HOME", "UID", "GID"))
+# What selects devices must cross --cleanenv, or a job computes on the wrong ones.
+DEVICES = (
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+    "ZE_AFFINITY_MASK",
+)
+PREFIXES = ("APPTAINER", "SINGULARITY")
+
+
+def environment(
+    plan: "dict[str, Any]", task_number: int, host: "Mapping[str, str]"
+) -> "dict[str, str]":
+    """What the task finds in its environment, by section 3 of the contract; the task's own wins."""
+    task = plan["tasks"][task_number]
+    variables = {name: host[name] for name in DEVICES if name in host}
+    variables.update(plan["environment"])
+    for name, value in plan["parameters"].items():
+        variables["PROMINENCE_PARAMETER_" + name] = value
+    variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))  # noqa: S108
+    variables.update(
+        PROMINENCE_CPUS=str(plan["cpus"]),
+        PROMINENCE_MEMORY="%g" % plan["memory_gb"],
+        PROMINENCE_NODES=str(plan["nodes"]),
+        PROMINENCE_NODE_NUM="0",
+        PROMINENCE_TASK_NUM=str(task_number),
+        PROMINENCE_CONTAINER_RUNTIME=task["runtime"],
+        PROMINENCE_JOB_ID=str(plan["job_id"]),
+    )
+    if plan.get("workflow_id") is not None:
+        variables["PROMINENCE_WORKFLOW_ID"] = str(plan["workflow_id"])
+    variables.update(task["environment"])
+    return {name: value for name, value in variables.items() if name not in RESERVED}
+
+
+def runtime_environment(
+    host: "Mapping[bytes, bytes]", scratch: "Scratch", variables: "Mapping[str, str]", version: str
+) -> "dict[bytes, bytes]":
+    """The environment of the runtime itself, which carries the task's in APPTAINERENV_ variables.
+
+    That is the one way by which every value arrives as it is: --env splits at commas and --env-file
+    is a shell text. NO_EVAL makes the runtime quote the values where its start script exports them.
+    """
+    kept = {
+        name: value
+        for name, value in host.items()
+        if not name.startswith((b"APPTAINERENV_", b"SINGULARITYENV_"))
+    }
+    quote = not knows_no_eval(version)
+    for prefix in PREFIXES:
+        kept[encode(prefix + "_CACHEDIR")] = scratch.cache
+        kept[encode(prefix + "_TMPDIR")] = scratch.build
+        kept[encode(prefix + "_NO_EVAL")] = b"1"
+    # Apptainer would take a SINGULARITYENV_ variable too, but warns of each.
+    prefix = "SINGULARITYENV_" if version.startswith("singularity") else "APPTAINERENV_"
+    for name, value in variables.items():
+        if not IDENTIFIER.match(name):
+            detail = "Environment variable %s: a name is letters, digits and _." % shown(name)
+            raise JobFailed(TASK_NOT_STARTED, detail)
+        kept[encode(prefix + name)] = encode(_protected(value) if quote else value)
+    return kept
+
+
+def knows_no_eval(version: str) -> bool:
+    """Whether this runtime can take values literally: Apptainer 1.1, SingularityCE 3.10 and later.
+
+    >>> knows_no_eval("apptainer version 1.4.5"), knows_no_eval("singularity-ce version 3.9.2")
+    (True, False)
+    """
+    match = re.search(r"(\d+)\.(\d+)", version)
+    found = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+    return found >= ((3, 10) if version.startswith("singularity") else (1, 1))
+
+
+def _protected(value: str) -> str:
+    """A value for runtimes that evaluate it between double quotes; they escape the quotes."""
+    return re.sub(r"([\\$`])", r"\\\1", value)
+
+
+def bind(source: bytes, target: bytes) -> "list[bytes]":
+    """The option that shows ``source`` at ``target``; --mount takes what --bind would split.
+
+    >>> bind(b"/a,b", b"/c")
+    [b'--mount', b'type=bind,"source=/a,b","destination=/c"']
+    """
+    if re.search(rb'[,:\\"\n]', source + target):
+        fields = [b"source=" + source, b"destination=" + target]
+        quoted = [b'"' + field.replace(b'"', b'""') + b'"' for field in fields]
+        return [b"--mount", b",".join([b"type=bind"] + quoted)]
+    return [b"--bind", source + b":" + target]
+
+
+def argv(
+    runtime: bytes, plan: "dict[str, Any]", task_number: int, image: bytes, scratch: "Scratch"
+) -> "list[bytes]":
+    """The whole command line of a task. What follows the image is the task's own, untouched."""
+    task = plan["tasks"][task_number]
+    command = task["command"]
+    # --silent leaves errors; its notes and warnings would mix with the task's standard error.
+    words = [runtime, b"--silent", b"run" if command is None else b"exec"]
+    words += [b"--contain", b"--cleanenv", b"--home", scratch.work + b":" + HOME]
+    words += bind(scratch.tmp, b"/tmp") + bind(scratch.tmp, b"/var/tmp")
+    for artifact in plan["artifacts"]:
+        mount = artifact.get("mount")
+        if mount:
+            folder = scratch.work + b"/" + encode(mount["directory"])
+            words += bind(folder, encode(mount["path"]))
+    for entry in plan["binds"]:
+        words += [b"--bind", encode(entry)]
+    words += [b"--pwd", workdir(plan, task)]
+    if task.get("app"):
+        words += [b"--app", encode(task["app"])]
+    words.append(image)
+    return words + [encode(word) for word in command or ()]
+
+
+def workdir(plan: "dict[str, Any]", task: "dict[str, Any]") -> bytes:
+    """Where the command starts, in the container."""
+    folder = task.get("workdir") or ""
+    for name in ("job", "workflow"):
+        value = plan.get(name + "_id")
+        for form in ("$PROMINENCE_%s_ID", "${PROMINENCE_%s_ID}"):
+            folder = folder.replace(form % name.upper(), "" if value is None else str(value))
+    if not folder:
+        return HOME
+    return encode(folder) if folder.startswith("/") else HOME + b"/" + encode(folder)

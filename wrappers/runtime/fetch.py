@@ -1,0 +1,186 @@
+"""What an address or path holds, as a stream of blocks that survives a broken connection."""
+
+import os
+
+from .errors import Corrupt, TransferError
+from .retry import Backoff, Transient
+from .text import is_url, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import http.client
+    from typing import Callable, Iterator, Optional
+
+    from .control import Control
+    from .planfile import PlanFile
+    from .web import Web
+
+BLOCK = 1 << 20
+PATIENCE_SECONDS = 300.0
+
+
+class Fetcher:
+    """Opens sources of the plan. ``source`` is a function, since addresses may be renewed."""
+
+    def __init__(self, plan: "PlanFile", control: "Control") -> None:
+        self.plan = plan
+        self.control = control
+        self._web = None  # type: Optional[Web]
+
+    @property
+    def web(self) -> "Web":
+        if self._web is None:
+            from .web import Web
+
+            self._web = Web(self.plan.document.get("ca_certificates"))
+        return self._web
+
+    def blocks(
+        self, source: "Callable[[], str]", size: "Optional[int]", sha256: "Optional[str]"
+    ) -> "Iterator[bytes]":
+        """Blocks of at most 1 MiB, read ahead by a thread; checked against size and checksum.
+
+        Raises TransferError, Transient (tried often enough), Corrupt (at the end) or Stopped.
+        """
+        from .ahead import read_ahead
+
+        if is_url(source()):
+            raw = self._download(source)
+        else:
+            raw = read_file(self.plan.local(source()), self.control)
+        return read_ahead(verified(raw, size, sha256))
+
+    def _download(self, source: "Callable[[], str]") -> "Iterator[bytes]":
+        import http.client
+
+        from .web import Refused, network_error
+
+        part = _Download()
+        backoff = Backoff(self.control, PATIENCE_SECONDS)
+        while not part.complete():
+            url = source()
+            try:
+                response = self.web.get(url, part.headers())
+                part.begin(response)
+                while True:
+                    self.control.check()
+                    block = part.take(response.read(BLOCK))
+                    if block is None:
+                        break
+                    if block:
+                        backoff.succeeded()
+                        yield block
+            except Refused as error:
+                self.plan.reload()
+                if error.status not in (400, 401, 403) or source() == url:
+                    raise
+            except Transient as error:
+                backoff.failed(error)
+            except (OSError, http.client.HTTPException) as error:
+                failed = network_error(error)
+                if not isinstance(failed, Transient):
+                    raise failed from error
+                backoff.failed(failed)
+
+
+class _Download:
+    """How far one download has come, over all its connections (RFC 9110, 14: range requests)."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.total = None  # type: Optional[int]
+        self.tag = ""
+        self.ended = False
+        self._skip = 0
+
+    def complete(self) -> bool:
+        return self.ended
+
+    def headers(self) -> "dict[str, str]":
+        if self.position == 0:
+            return {}
+        headers = {"Range": "bytes=%d-" % self.position}
+        if self.tag and not self.tag.startswith("W/"):
+            headers["If-Range"] = self.tag
+        return headers
+
+    def begin(self, response: "http.client.HTTPResponse") -> None:
+        """Take note of what the server is about to send; raises where it is another object now."""
+        tag = response.getheader("ETag") or ""
+        total = _total(response)
+        changed = self.position and (tag, total) != (self.tag, self.total)
+        if changed or (response.status == 206 and _start(response) != self.position):
+            msg = "the object changed while it was read"
+            raise TransferError(msg)
+        self.tag, self.total = tag, total
+        # A server without ranges begins anew: what we have already is passed over.
+        self._skip = self.position if response.status == 200 else 0
+
+    def take(self, block: bytes) -> "Optional[bytes]":
+        """The new bytes among these; None at the end; raises Transient where it came too early."""
+        if not block:
+            if self.total is not None and self.position < self.total:
+                msg = "the connection ended after %d of %d bytes" % (self.position, self.total)
+                raise Transient(msg)
+            self.ended = True
+            return None
+        if self._skip:
+            skipped = min(self._skip, len(block))
+            self._skip -= skipped
+            block = block[skipped:]
+        self.position += len(block)
+        return block
+
+
+def _total(response: "http.client.HTTPResponse") -> "Optional[int]":
+    text = response.getheader("Content-Length") or ""
+    if response.status == 206:
+        text = (response.getheader("Content-Range") or "").rpartition("/")[2]
+    return int(text) if text.isdigit() else None
+
+
+def _start(response: "http.client.HTTPResponse") -> int:
+    text = (response.getheader("Content-Range") or "").partition("bytes ")[2].partition("-")[0]
+    return int(text) if text.isdigit() else -1
+
+
+def read_file(path: bytes, control: "Control") -> "Iterator[bytes]":
+    """The blocks of a local file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        msg = "%s: %s" % (shown(path), error.strerror)
+        raise TransferError(msg) from error
+    try:
+        while True:
+            control.check()
+            block = os.read(descriptor, BLOCK)
+            if not block:
+                return
+            yield block
+    except OSError as error:
+        msg = "%s: %s" % (shown(path), error.strerror)
+        raise TransferError(msg) from error
+    finally:
+        os.close(descriptor)
+
+
+def verified(
+    blocks: "Iterator[bytes]", size: "Optional[int]", sha256: "Optional[str]"
+) -> "Iterator[bytes]":
+    """The same blocks; raises Corrupt at their end where they are not what was announced."""
+    import hashlib
+
+    digest = hashlib.sha256() if sha256 else None
+    count = 0
+    for block in blocks:
+        count += len(block)
+        if digest is not None:
+            digest.update(block)
+        yield block
+    if size is not None and count != size:
+        msg = "%d bytes arrived where %d were announced" % (count, size)
+        raise Corrupt(msg)
+    if digest is not None and digest.hexdigest() != (sha256 or "").lower():
+        msg = "its SHA-256 is %s and should be %s" % (digest.hexdigest(), sha256)
+        raise Corrupt(msg)

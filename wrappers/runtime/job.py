@@ -1,0 +1,195 @@
+"""One job from beginning to end: stage-in, tasks, stage-out, and the report of it."""
+
+import os
+import time
+
+from .control import Control
+from .errors import ENDED_EARLY, MEMORY, WALLTIME, JobFailed, Stopped
+from .log import Log
+from .metrics import attempt, cpu, provisioned
+from .namespace import of_plan
+from .planfile import PlanFile
+from .process import Watch
+from .report import ReportFile
+from .scratch import Scratch, base_folder, sweep
+from .text import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Optional
+
+    from .engine import Engine
+    from .images import Images
+
+EXIT = {"completed": 0, "failed": 10, "killed": 11}
+
+
+class Job:
+    """What the phases share. ``outcome``, ``reason`` and ``detail`` are set by the first thing that ends it."""
+
+    def __init__(self, plan_path: bytes) -> None:
+        start = time.time()
+        self.file = PlanFile(plan_path)
+        self.plan = plan = self.file.document
+        self.log = Log(os.path.join(self.file.folder, b"wrapper.log"))
+        self.control = Control(
+            start, plan["limit_seconds"], plan["reserve_seconds"], plan["grace_seconds"]
+        )
+        self.watch = Watch(self.control)
+        report_path = os.path.join(self.file.folder, b"report.json")
+        self.report = ReportFile(report_path, plan["job_id"], attempt(), start)
+        self.report.document["cpu"] = cpu()
+        self.scratch = None  # type: Optional[Scratch]
+        self.outcome, self.reason, self.detail = "completed", "", ""
+        self.tasks_began = False
+
+    def run(self) -> int:
+        """Run all of it; returns the exit code. The report is written whatever happens."""
+        self.log("job %d begins on %s" % (self.plan["job_id"], os.uname().nodename))
+        try:
+            try:
+                self._stage_in_and_run()
+            except JobFailed as error:
+                self._end("failed", error.reason, error.detail)
+            except Stopped:
+                pass
+            self._judge_time()
+            if self.tasks_began:
+                self._stage_out()
+            self.report.finish(self.outcome, self.reason, self.detail)
+            self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
+        finally:
+            self._clean_up()
+        return EXIT[self.outcome]
+
+    def _end(self, outcome: str, reason: str, detail: str) -> None:
+        if self.outcome == "completed":
+            self.outcome, self.reason, self.detail = outcome, reason, detail
+            self.log("%s: %s" % (reason, detail))
+
+    def _stage_in_and_run(self) -> None:
+        from .engine import Engine
+
+        start = time.time()
+        self.report.phase("stage-in")
+        engine = Engine()
+        base = base_folder(self.plan)
+        self.scratch = Scratch(base, self.plan["job_id"])
+        self.report.document["provisioned"] = provisioned(self.plan, self.scratch.path)
+        images = self._stage_in(self.scratch, engine)
+        self.report.document["runtime_version"] = engine.version
+        self.report.document["stage_in_time"] = round(time.time() - start, 3)
+        self._run_tasks(self.scratch, engine, images)
+
+    def _stage_in(self, scratch: Scratch, engine: "Engine") -> "Images":
+        from .artifacts import fetch_artifact, write_inputs
+        from .fetch import Fetcher
+        from .images import Images
+        from .tasks import task_entry
+
+        for task in self.plan["tasks"]:
+            from .tasks import check_runtime
+
+            check_runtime(task)
+        write_inputs(self.plan["inputs"], scratch.work)
+        fetcher = Fetcher(self.file, self.control)
+        images = Images(fetcher, engine, scratch, self._cache(), self.log)
+        wanted = sorted({task["image"] for task in self.plan["tasks"]})
+        actions = [_bound(images.get, index) for index in wanted]
+        actions += [
+            _bound(lambda index: fetch_artifact(index, fetcher, scratch.work, self.log), index)
+            for index in range(len(self.plan["artifacts"]))
+        ]
+        try:
+            self._do(actions)
+        finally:
+            if images.failed:
+                self.report.document["tasks"] = [task_entry(None, False)]
+        return images
+
+    def _do(self, actions: "list[Callable[[], None]]") -> None:
+        """One action needs no thread."""
+        if len(actions) == 1:
+            actions[0]()
+        elif actions:
+            from .parallel import run_all
+
+            run_all(actions, self.control)
+
+    def _cache(self) -> "Optional[object]":
+        from .image_cache import open_cache
+        from .scratch import expand
+
+        if not self.plan.get("image_cache"):
+            return None
+        folder = expand(self.plan["image_cache"])
+        if b"$" in folder or not folder.startswith(b"/"):
+            self.log("image cache %s is not used: not an absolute path here" % shown(folder))
+            return None
+        return open_cache(folder, self.plan["image_cache_bytes"], self.control, self.log)
+
+    def _run_tasks(self, scratch: Scratch, engine: "Engine", images: "Images") -> None:
+        from .tasks import TaskRunner
+
+        self.control.check()
+        self.report.phase("tasks")
+        self.tasks_began = True
+        self.control.start_tasks(self.plan["walltime_seconds"])
+        namespace = of_plan(self.plan, scratch.work)
+        runner = TaskRunner(
+            self.plan, scratch, namespace, engine, self.watch, self.report, self.log
+        )
+        runner.run_all(images.ready)
+        if runner.over_time:
+            self._end("killed", WALLTIME, "The tasks were ended when their time was over.")
+        elif runner.memory_killed:
+            self._end("killed", MEMORY, "The node's kernel killed a process of the task.")
+
+    def _judge_time(self) -> None:
+        """A signal of the scheduler, or time that was over before the tasks began."""
+        control = self.control
+        if control.signal_number and not control.near_limit:
+            detail = "The scheduler sent signal %d." % control.signal_number
+            self._end("killed", ENDED_EARLY, detail)
+        elif control.signal_number or (not self.tasks_began and control.left() <= 0):
+            self._end("killed", WALLTIME, "The scheduler's time limit for the job was reached.")
+
+    def _stage_out(self) -> None:
+        from .fetch import Fetcher
+        from .outputs import StageOut
+        from .upload import Uploader
+
+        assert self.scratch is not None
+        start = time.time()
+        self.control.staging_out = True
+        self.file.reload()
+        fetcher = Fetcher(self.file, self.control)
+        uploader = Uploader(self.file, lambda: fetcher.web, self.control)
+        namespace = of_plan(self.plan, self.scratch.work)
+        stage_out = StageOut(self.file, namespace, uploader, self.report, self.log)
+        self.report.document.update(reason=self.reason, detail=self.detail)
+        self.report.phase("stage-out")
+        try:
+            self._do([_bound(stage_out.store, index) for index in range(len(stage_out.entries))])
+        except Stopped:
+            stage_out.unfinished()
+        failure = stage_out.failure()
+        if failure is not None:
+            self._end("failed", *failure)
+        self.report.document["stage_out_time"] = round(time.time() - start, 3)
+
+    def _clean_up(self) -> None:
+        """Remove what is ours on the node; what cannot be removed is said in the log."""
+        self.watch.clear()
+        if self.scratch is None:
+            return
+        try:
+            self.scratch.remove()
+            for name in sweep(self.scratch.base):
+                self.log("removed %s, which a killed job had left" % shown(name))
+        except OSError as error:
+            self.log("scratch folder: %s" % error)
+
+
+def _bound(action: "Callable[[int], None]", index: int) -> "Callable[[], None]":
+    return lambda: action(index)

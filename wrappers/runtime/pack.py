@@ -1,0 +1,159 @@
+"""A folder as a tar stream whose length is known before its first byte, twice the same."""
+
+import os
+import stat
+import tarfile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterator
+
+BLOCK = 1 << 20
+RECORD = tarfile.RECORDSIZE
+
+
+class Member:
+    """One entry: its header as it will be written, and where its content is."""
+
+    __slots__ = ("header", "path", "size")
+
+    def __init__(self, header: bytes, path: bytes, size: int) -> None:
+        self.header = header
+        self.path = path
+        self.size = size
+
+
+class Folder:
+    """A folder's members, listed once; files that change afterwards are cut or filled up with zeros.
+
+    Links stay links. Sockets, pipes and devices are left out, ``skipped`` names them. ``changed`` names
+    the files that were not as long as listed.
+    """
+
+    def __init__(self, top: bytes, name: bytes) -> None:
+        self.skipped = []  # type: list[bytes]
+        self.changed = []  # type: list[bytes]
+        self._linked = {}  # type: dict[tuple[int, int], bytes]
+        self.members = [_member(top, name, os.lstat(top), b"")]
+        self._add_below(top, name)
+        content = sum(len(m.header) + _padded(m.size) for m in self.members)
+        self.length = content + 2 * tarfile.BLOCKSIZE
+        self.length += -self.length % RECORD
+        self._trailer = self.length - content
+
+    def _add_below(self, top: bytes, name: bytes) -> None:
+        pending = [(top, name)]
+        while pending:
+            path, name = pending.pop()
+            for entry in sorted(_scan(path), key=lambda entry: entry.name, reverse=True):
+                status = entry.stat(follow_symlinks=False)
+                self._add(entry.path, name + b"/" + entry.name, status)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append((entry.path, name + b"/" + entry.name))
+
+    def _add(self, path: bytes, name: bytes, status: os.stat_result) -> None:
+        kind = stat.S_IFMT(status.st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
+            self.skipped.append(name)
+            return
+        first = b""
+        if kind == stat.S_IFREG and status.st_nlink > 1:
+            first = self._linked.setdefault((status.st_dev, status.st_ino), name)
+            first = b"" if first == name else first
+        self.members.append(_member(path, name, status, first))
+
+    def blocks(self) -> "Iterator[bytes]":
+        """The tar stream, ``length`` bytes."""
+        for member in self.members:
+            yield member.header
+            if member.size:
+                for block in self._content(member):
+                    yield block
+        yield b"\0" * self._trailer
+
+    def _content(self, member: Member) -> "Iterator[bytes]":
+        left = member.size
+        descriptor = open_to_read(member.path)
+        try:
+            while left:
+                block = os.read(descriptor, min(left, BLOCK))
+                if not block:
+                    self.changed.append(member.path)
+                    block = b"\0" * min(left, BLOCK)
+                left -= len(block)
+                yield block
+        finally:
+            os.close(descriptor)
+        yield b"\0" * (-member.size % tarfile.BLOCKSIZE)
+
+    def incompressible(self, samples: int = 64, size: int = 1 << 16) -> bool:
+        """Whether gzip would gain less than a twentieth, by blocks spread over the whole content."""
+        import zlib
+
+        total = sum(member.size for member in self.members)
+        step = max(total // samples, 1)
+        taken = packed = position = 0
+        mark = step // 2
+        for member in self.members:
+            while mark < position + member.size and taken < samples * size:
+                data = _sample(member.path, mark - position, size)
+                taken += len(data)
+                packed += len(zlib.compress(data, 1))
+                mark += step
+            position += member.size
+        return taken > 0 and packed > 0.95 * taken
+
+
+def _scan(path: bytes) -> "list[os.DirEntry[bytes]]":
+    try:
+        return list(os.scandir(path))
+    except PermissionError:
+        os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | 0o700)  # ours: a task closed it
+        return list(os.scandir(path))
+
+
+def _member(path: bytes, name: bytes, status: os.stat_result, first: bytes) -> Member:
+    info = tarfile.TarInfo(_text(name))
+    info.mode = stat.S_IMODE(status.st_mode)
+    info.mtime = int(status.st_mtime)
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        info.type = tarfile.DIRTYPE
+    elif kind == stat.S_IFLNK:
+        info.type = tarfile.SYMTYPE
+        info.linkname = _text(os.readlink(path))
+    elif first:
+        info.type = tarfile.LNKTYPE
+        info.linkname = _text(first)
+    else:
+        info.size = status.st_size
+    # GNU's format holds names of any bytes and any length, and sizes beyond 8 GiB.
+    header = info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+    return Member(header, path, info.size)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _padded(size: int) -> int:
+    return size + -size % tarfile.BLOCKSIZE
+
+
+def _sample(path: bytes, offset: int, size: int) -> bytes:
+    descriptor = open_to_read(path)
+    try:
+        return os.pread(descriptor, size, offset)
+    finally:
+        os.close(descriptor)
+
+
+def open_to_read(path: bytes) -> int:
+    """A descriptor of a file that is ours, whatever mode a task gave it; no link is followed."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except PermissionError:
+        os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | 0o600)
+        return os.open(path, flags)
+

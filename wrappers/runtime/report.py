@@ -1,0 +1,64 @@
+"""``report.json``: written whole by write-and-rename, so that a reader never sees half of one."""
+
+import json
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+REPORT_VERSION = 1
+
+
+class ReportFile:
+    """What the job has come to; ``document`` is changed in place and written by :meth:`write`."""
+
+    def __init__(self, path: bytes, job_id: int, attempt: int, start: float) -> None:
+        self.path = path
+        self.document = {
+            "version": REPORT_VERSION,
+            "job_id": job_id,
+            "attempt": attempt,
+            "phase": "starting",
+            "outcome": None,
+            "reason": "",
+            "detail": "",
+            "host": os.uname().nodename,
+            "start_time": start,
+            "update_time": start,
+            "end_time": None,
+            "stage_in_time": None,
+            "stage_out_time": None,
+            "cpu": {},
+            "runtime_version": "",
+            "max_memory_usage_kb": 0,
+            "provisioned": {},
+            "tasks": [],
+            "outputs": [],
+        }  # type: dict[str, Any]
+
+    def write(self) -> None:
+        """Leaves either the old report or the new one, also through a crash of the node."""
+        self.document["update_time"] = time.time()
+        text = json.dumps(self.document, indent=1) + "\n"
+        temporary = self.path + b".part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            os.write(descriptor, text.encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, self.path)
+
+    def phase(self, name: str) -> None:
+        self.document["phase"] = name
+        self.write()
+
+    def finish(self, outcome: str, reason: str, detail: str) -> None:
+        """The last word; a scheduler that kills us from here on changes nothing."""
+        self.document.update(
+            phase="finished", outcome=outcome, reason=reason, detail=detail, end_time=time.time()
+        )
+        self.write()

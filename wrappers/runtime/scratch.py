@@ -1,0 +1,145 @@
+"""The job's own folder on the node: made for it alone, removed with it."""
+
+import fcntl
+import os
+import stat
+
+from .errors import SCRATCH_FAILED, JobFailed
+from .text import encode, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PREFIX = b"prominence-"
+LOCK = b"lock"
+FOLDERS = (b"work", b"tmp", b"images", b"cache", b"build")
+
+
+def expand(path: str) -> bytes:
+    """A folder's name with $NAME, ${NAME} and ~ filled in from the node's environment."""
+    return os.path.expanduser(os.path.expandvars(encode(path)))
+
+
+def base_folder(plan: "dict[str, Any]") -> bytes:
+    """The site's choice, else the scheduler's scratch folder, else $TMPDIR, else /tmp."""
+    if plan.get("scratch"):
+        base = expand(plan["scratch"])
+        if b"$" in base:
+            detail = "Scratch folder %s names a variable that is not set here." % shown(base)
+            raise JobFailed(SCRATCH_FAILED, detail)
+        return base
+    for name in (b"_CONDOR_SCRATCH_DIR", b"SLURM_TMPDIR", b"TMPDIR"):
+        value = os.environb.get(name)
+        if value and os.path.isdir(value):
+            return value
+    return b"/tmp"  # noqa: S108 (a folder of our own is made in it)
+
+
+class Scratch:
+    """``work`` is the containers' /home/user, ``tmp`` their /tmp; the rest is the runtime's.
+
+    A lock is held on it for as long as this process lives, so that :func:`sweep` can tell a folder
+    that a killed job left from one that is in use, over PID namespaces too.
+    """
+
+    def __init__(self, base: bytes, job_id: int) -> None:
+        base = os.path.realpath(base)
+        if b":" in base:
+            detail = "Scratch folder %s has a colon, which binds cannot express." % shown(base)
+            raise JobFailed(SCRATCH_FAILED, detail)
+        try:
+            os.makedirs(base, exist_ok=True)
+            self.path = _make(base, job_id)
+            self._lock = _lock(self.path)
+            for folder in FOLDERS:
+                os.mkdir(os.path.join(self.path, folder), 0o700)
+        except OSError as error:
+            detail = "Scratch folder in %s: %s." % (shown(base), error.strerror)
+            raise JobFailed(SCRATCH_FAILED, detail) from error
+        self.base = base
+        self.work, self.tmp, self.images, self.cache, self.build = (
+            os.path.join(self.path, folder) for folder in FOLDERS
+        )
+
+    def remove(self) -> None:
+        """Remove it whole, read-only folders too; raises OSError where something stays."""
+        remove_tree(self.path)
+        os.close(self._lock)
+
+
+def _make(base: bytes, job_id: int) -> bytes:
+    for _ in range(100):
+        name = b"%s%d-%s" % (PREFIX, job_id, os.urandom(4).hex().encode("ascii"))
+        try:
+            os.mkdir(os.path.join(base, name), 0o700)
+        except FileExistsError:
+            continue
+        return os.path.join(base, name)
+    raise FileExistsError(17, "no free name", base)
+
+
+def _lock(folder: bytes) -> int:
+    """Locked before it has its name: whoever finds it unlocked finds a dead job's."""
+    path = os.path.join(folder, LOCK)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(path + b".new", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass  # no locks on this file system: then nobody can take one and sweep it
+    os.rename(path + b".new", path)
+    return descriptor
+
+
+def sweep(base: bytes) -> "list[bytes]":
+    """Remove what killed jobs of this user left here; returns the names of what was removed."""
+    removed = []
+    for name in os.listdir(base):
+        path = os.path.join(base, name)
+        if name.startswith(PREFIX) and _abandoned(path):
+            remove_tree(path)
+            removed.append(name)
+    return removed
+
+
+def _abandoned(path: bytes) -> bool:
+    """Whether this is a scratch folder of ours whose lock nobody holds."""
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return False
+        descriptor = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def remove_tree(path: bytes) -> None:
+    """Remove a folder and all below it; follows no link; makes read-only folders writable first."""
+    try:
+        entries = list(os.scandir(path))
+    except PermissionError:
+        os.chmod(path, 0o700)
+        entries = list(os.scandir(path))
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(entry.path)
+        else:
+            _remove(entry.path)
+    _remove(path, folder=True)
+
+
+def _remove(path: bytes, folder: bool = False) -> None:
+    action = os.rmdir if folder else os.unlink
+    try:
+        action(path)
+    except PermissionError:
+        os.chmod(os.path.dirname(path), 0o700)
+        action(path)

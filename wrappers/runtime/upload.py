@@ -1,0 +1,208 @@
+"""One object to its destination: a presigned PUT, a POST form, or a file in a folder."""
+
+import hashlib
+import os
+
+from .errors import TransferError
+from .fetch import BLOCK
+from .pack import open_to_read
+from .retry import Transient, retrying
+from .stream import write_all
+from .text import encode, size_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import http.client
+    from typing import Any, Callable, Iterator
+
+    from .control import Control
+    from .planfile import PlanFile
+    from .web import Web
+
+    Destination = Callable[[], "dict[str, Any]"]
+
+LONGEST = 5 << 30  # of one PUT or POST: S3's own limit
+PATIENCE_SECONDS = 600.0
+
+
+class Body:
+    """What is sent: ``blocks()`` gives it anew for every attempt, ``length`` bytes; None: not known."""
+
+    def __init__(self, length: "int | None", blocks: "Callable[[], Iterator[bytes]]") -> None:
+        self.length = length
+        self.blocks = blocks
+
+
+def file_body(path: bytes) -> Body:
+    """A file as it is now."""
+
+    def blocks() -> "Iterator[bytes]":
+        descriptor = open_to_read(path)
+        try:
+            while True:
+                block = os.read(descriptor, BLOCK)
+                if not block:
+                    return
+                yield block
+        finally:
+            os.close(descriptor)
+
+    return Body(os.lstat(path).st_size, blocks)
+
+
+class Uploader:
+    """Stores objects; ``destination`` is a function, since addresses may be renewed."""
+
+    def __init__(self, plan: "PlanFile", web: "Callable[[], Web]", control: "Control") -> None:
+        self.plan = plan
+        self.web = web
+        self.control = control
+
+    def store(self, destination: "Destination", name: str, body: Body) -> "dict[str, Any]":
+        """Store one object; returns its entry of the report. Raises TransferError or Stopped."""
+        try:
+            size, sha256 = retrying(
+                lambda: self._attempt(destination, name, body), self.control, PATIENCE_SECONDS
+            )
+        except Transient as error:
+            raise TransferError(str(error)) from error
+        return {"name": name, "size_bytes": size, "sha256": sha256}
+
+    def _attempt(self, destination: "Destination", name: str, body: Body) -> "tuple[int, str]":
+        target = destination()
+        if target["method"] == "folder":
+            return self._to_folder(self.plan.local(target["path"]), name, body)
+        if body.length is None:
+            msg = "its length is not known before it is sent"
+            raise TransferError(msg)
+        if body.length > LONGEST:
+            msg = "%s are more than one upload can hold (5 GiB)" % size_text(body.length)
+            raise TransferError(msg)
+        return self._renewing(destination, target, name, body)
+
+    def _renewing(
+        self, destination: "Destination", target: "dict[str, Any]", name: str, body: Body
+    ) -> "tuple[int, str]":
+        """Send it; where the address has expired, once more to the one that the plan has by now."""
+        from .web import Refused
+
+        try:
+            return self._to_web(target, name, body)
+        except Refused as error:
+            self.plan.reload()
+            if error.status not in (400, 401, 403) or destination() == target:
+                raise
+            return self._to_web(destination(), name, body)
+
+    def _to_web(self, target: "dict[str, Any]", name: str, body: Body) -> "tuple[int, str]":
+        import http.client
+
+        from .web import failure, network_error
+
+        before, after, headers = (b"", b"", {})  # type: bytes, bytes, dict[str, str]
+        if target["method"] == "post":
+            before, after, headers = form(target["fields"], name)
+        length = len(before) + (body.length or 0) + len(after)
+        connection, path, extra = self.web().connect(target["url"])
+        headers.update(extra)
+        headers["Content-Length"] = str(length)
+        digest = hashlib.sha256()
+        try:
+            connection.putrequest(target["method"].upper(), path, skip_accept_encoding=True)
+            for key, value in headers.items():
+                connection.putheader(key, value)
+            connection.endheaders()
+            early = self._send(connection, before, body, after, digest)
+            response = connection.getresponse()
+            if response.status not in (200, 201, 204):
+                raise failure(response)
+            if early:
+                msg = "the server answered before all was sent"
+                raise Transient(msg)
+            response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise network_error(error) from error
+        finally:
+            connection.close()
+        return body.length or 0, digest.hexdigest()
+
+    def _send(
+        self,
+        connection: "http.client.HTTPConnection",
+        before: bytes,
+        body: Body,
+        after: bytes,
+        digest: "Any",
+    ) -> bool:
+        """Send all of it; True where the server stopped listening, its answer then says why."""
+        from .ahead import read_ahead
+
+        count = 0
+        try:
+            if before:
+                connection.send(before)
+            for block in read_ahead(_hashed(body.blocks(), digest)):
+                self.control.check()
+                count += len(block)
+                if count > (body.length or 0):
+                    break
+                connection.send(block)
+            if count != body.length:
+                msg = "it changed its length while it was sent"
+                raise TransferError(msg)
+            if after:
+                connection.send(after)
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+        return False
+
+    def _to_folder(self, folder: bytes, name: str, body: Body) -> "tuple[int, str]":
+        from .ahead import read_ahead
+
+        path = os.path.join(folder, encode(name))
+        part = os.path.join(os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii"))
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(part, flags, 0o600)
+            try:
+                for block in read_ahead(_hashed(body.blocks(), digest)):
+                    self.control.check()
+                    write_all(descriptor, block)
+                    size += len(block)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(part, path)
+        except OSError as error:
+            msg = "%s" % (error.strerror or error)
+            raise TransferError(msg) from error
+        finally:
+            if os.path.lexists(part):
+                os.unlink(part)
+        return size, digest.hexdigest()
+
+
+def _hashed(blocks: "Iterator[bytes]", digest: "Any") -> "Iterator[bytes]":
+    for block in blocks:
+        digest.update(block)
+        yield block
+
+
+def form(fields: "dict[str, str]", name: str) -> "tuple[bytes, bytes, dict[str, str]]":
+    """What goes before and after the file in a multipart/form-data POST (RFC 7578), and its header.
+
+    The object's name is added to the field ``key``, of which the policy knows the beginning.
+    """
+    boundary = os.urandom(16).hex()
+    parts = []
+    for key, value in fields.items():
+        value = value + name if key == "key" else value
+        head = '--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n' % (boundary, key)
+        parts.append(head.encode("ascii") + encode(value) + b"\r\n")
+    head = '--%s\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n' % boundary
+    parts.append(head.encode("ascii") + b"Content-Type: application/octet-stream\r\n\r\n")
+    after = ("\r\n--%s--\r\n" % boundary).encode("ascii")
+    return b"".join(parts), after, {"Content-Type": "multipart/form-data; boundary=" + boundary}

@@ -1,0 +1,143 @@
+"""HTTP(S) requests by ``http.client``: proxies, redirects, verified TLS, words for what failed."""
+
+import http.client
+import re
+import socket
+import ssl
+from urllib.parse import urljoin, urlsplit
+
+from .errors import TransferError
+from .retry import Transient
+from .text import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+TIMEOUT_SECONDS = 60.0  # without a single byte
+REDIRECTS = 10
+PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
+AGENT = "prominence-hpc"
+
+
+class Refused(TransferError):
+    """The server answered with an error that will not pass; ``status`` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Web:
+    """How this job reaches servers: the node's proxies, the system's certificates and the plan's."""
+
+    def __init__(self, certificates: "Optional[str]" = None) -> None:
+        self._certificates = certificates
+        self._context = None  # type: Optional[ssl.SSLContext]
+
+    def connect(self, url: str) -> "tuple[http.client.HTTPConnection, str, dict[str, str]]":
+        """A connection not yet opened, the request's target, and headers for a proxy."""
+        from urllib.request import getproxies_environment, proxy_bypass_environment
+
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        proxy = None if proxy_bypass_environment(host) else getproxies_environment().get(parts.scheme)
+        target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        if proxy is None:
+            return self._connection(parts.scheme, host, port), target, {}
+        via = urlsplit(proxy if "://" in proxy else "http://" + proxy)
+        login = _login(via.username, via.password)
+        connection = self._connection(parts.scheme, via.hostname or "", via.port or 3128)
+        if parts.scheme == "https":
+            connection.set_tunnel(host, port, login)
+            return connection, target, {}
+        return connection, url.split("#", 1)[0], login
+
+    def _connection(self, scheme: str, host: str, port: int) -> http.client.HTTPConnection:
+        if scheme != "https":
+            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+        if self._context is None:
+            self._context = ssl.create_default_context()
+            if self._certificates:
+                self._context.load_verify_locations(cadata=self._certificates)
+        return http.client.HTTPSConnection(
+            host, port, timeout=TIMEOUT_SECONDS, context=self._context
+        )
+
+    def get(self, url: str, headers: "dict[str, str]") -> http.client.HTTPResponse:
+        """The answer to GET, redirects followed, whose status is 200 or 206.
+
+        Raises Refused, TransferError or Transient.
+        """
+        for _ in range(REDIRECTS):
+            response = self._get_once(url, headers)
+            if response.status in (200, 206):
+                return response
+            location = response.getheader("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                raise failure(response)
+            response.close()
+            target = urljoin(url, location)
+            if not target.lower().startswith(("http://", "https://")):
+                msg = "%s redirects to an address that is not http(s)" % redact(url)
+                raise TransferError(msg)
+            if url.lower().startswith("https://") and not target.lower().startswith("https://"):
+                msg = "%s redirects to an address without TLS" % redact(url)
+                raise TransferError(msg)
+            url = target
+        msg = "%s redirects too often" % redact(url)
+        raise TransferError(msg)
+
+    def _get_once(self, url: str, headers: "dict[str, str]") -> http.client.HTTPResponse:
+        connection, target, extra = self.connect(url)
+        every = {"User-Agent": AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+        every.update(extra)
+        every.update(headers)
+        try:
+            connection.request("GET", target, headers=every)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise network_error(error) from error
+
+
+def network_error(error: Exception) -> Exception:
+    """What to raise for a failed connection: Transient, unless trying again cannot help."""
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        reason = getattr(error, "verify_message", "") or "certificate verification failed"
+        return TransferError("the server's TLS certificate was not accepted: %s" % reason)
+    if isinstance(error, http.client.InvalidURL):
+        return TransferError("the address is not valid")
+    if isinstance(error, socket.timeout):
+        return Transient("the server did not answer for %d s" % TIMEOUT_SECONDS)
+    if isinstance(error, http.client.RemoteDisconnected):
+        return Transient("the server closed the connection without an answer")
+    return Transient("connection failed: %s" % (error or type(error).__name__))
+
+
+def failure(response: http.client.HTTPResponse) -> Exception:
+    """What to raise for an answer that is an error; S3's code and message are taken along."""
+    try:
+        body = response.read(65536).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        body = ""
+    response.close()
+    words = [re.search("<%s>([^<]{1,300})</%s>" % (tag, tag), body) for tag in ("Code", "Message")]
+    said = ": ".join(match.group(1).strip() for match in words if match)
+    message = "the server answered %d %s" % (response.status, response.reason)
+    message += " (%s)" % said if said else ""
+    if response.status in PASSING:
+        after = response.getheader("Retry-After") or ""
+        return Transient(message, float(after) if after.isdigit() else None)
+    return Refused(response.status, message)
+
+
+def _login(user: "Optional[str]", password: "Optional[str]") -> "dict[str, str]":
+    if user is None:
+        return {}
+    from base64 import b64encode
+    from urllib.parse import unquote
+
+    pair = "%s:%s" % (unquote(user), unquote(password or ""))
+    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode("utf-8")).decode("ascii")}
