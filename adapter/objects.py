@@ -28,7 +28,7 @@ def object_key(user: str, name: str) -> str:
     """
     key = f"{UPLOADS}/{user}/{name}"
     if not name:
-        msg = "the name of an object cannot be empty"
+        msg = "The name of an object cannot be empty."
         raise UsageError(msg)
     check_key(key)
     return key
@@ -57,7 +57,7 @@ def upload_object(
     Raises UsageError, NotFoundError or StorageError; then what was stored as ``name`` still is.
     """
     if checksum is not None and not _is_sha256(checksum):
-        msg = f"--checksum {checksum!r} is not a SHA-256: {SHA256_DIGITS} hexadecimal digits"
+        msg = f"--checksum {checksum!r} is not a SHA-256: {SHA256_DIGITS} hexadecimal digits."
         raise UsageError(msg)
     return storage.upload(source, object_key(user, name), sha256=checksum, progress=progress)
 
@@ -73,7 +73,7 @@ def list_objects(
     prefix = f"{UPLOADS}/{user}/{path.rstrip('/')}"
     found = [info for info in storage.list_objects(prefix) if _is_at(info.key, prefix)]
     if path.rstrip("/") and not found:
-        msg = f"there is no object {path}{_similar(storage, user, path)}"
+        msg = f"There is no object {path}{_similar(storage, user, path)}"
         raise NotFoundError(msg)
     if checksums:
         known = storage.head_many([info.key for info in found])
@@ -85,7 +85,7 @@ def remove_object(storage: Storage, user: str, name: str) -> None:
     """Remove one object. Raises NotFoundError, naming objects like it, where there is none."""
     key = object_key(user, name)
     if key not in storage.head_many([key]):
-        msg = f"there is no object {name}{_similar(storage, user, name)}"
+        msg = f"There is no object {name}{_similar(storage, user, name)}"
         raise NotFoundError(msg)
     storage.delete(key)
 
@@ -125,10 +125,10 @@ def _missing_text(missing: Sequence[str]) -> str:
     import shlex  # here: only for this message
 
     lines = [f"  prominence upload --name {shlex.quote(name)} --filename FILE" for name in missing]
-    what = f"there is no uploaded object {missing[0]!r}"
+    what = f"There is no uploaded object {missing[0]!r}"
     if len(missing) > 1:
-        what = "there are no uploaded objects " + ", ".join(repr(name) for name in missing)
-    return "\n".join([f"{what}; upload with", *lines])
+        what = "There are no uploaded objects " + ", ".join(repr(name) for name in missing)
+    return "\n".join([f"{what}; upload with:", *lines])
 
 
 def _similar(storage: Storage, user: str, name: str) -> str:
@@ -138,7 +138,7 @@ def _similar(storage: Storage, user: str, name: str) -> str:
     names = [info.key.removeprefix(prefix) for info in storage.list_objects(prefix)]
     close = difflib.get_close_matches(name, names, n=3)
     if not close:
-        return "; `prominence ls` shows what there is"
+        return "; `prominence ls` shows what there is."
     return f"; did you mean {' or '.join(close)}?"
 
 

@@ -89,7 +89,7 @@ def _ask_queue(
     try:
         backend = backends(name)
     except ConfigError as error:
-        warnings.append(f"{error} Its {len(jobs)} active jobs are shown as last known.")
+        warnings.append(f"{error} Its active jobs are shown as last known: {len(jobs)}.")
         return _Site(backend=None)
     try:
         return _Site(backend, backend.poll(handles) if handles else {})

@@ -23,7 +23,8 @@ def check_resources(raw: Mapping[str, Any], place: Place) -> None:
     counts = [key for key in ("cpus", "cpusRange", "cpusOptions") if key in raw]
     if len(counts) > 1:
         place.key(counts[0]).note(f"give only one of {' and '.join(counts)}")
-    if "nodes" in raw and "totalCpusRange" in raw:
+    # PROMINENCE's Python client writes its default, 1 node, into every description.
+    if raw.get("nodes", 1) != 1 and "totalCpusRange" in raw:
         place.key("nodes").note("give either nodes or totalCpusRange, not both")
 
 

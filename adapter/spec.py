@@ -71,7 +71,7 @@ def decode_job(document: object) -> Job:
 def resources_from(**values: Any) -> Resources:
     """What is not said takes its default, unless another form of the same says it."""
     if "total_cpus_range" in values:
-        values.setdefault("nodes", None)
+        values["nodes"] = None
     if values.keys() & {"cpus_range", "cpus_options", "total_cpus_range"}:
         values.setdefault("cpus", None)
     return Resources(**values)

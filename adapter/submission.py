@@ -18,13 +18,15 @@ When is "I do not have it" believed? A request may be on its way still: ``sbatch
 MessageTimeout (slurm.conf(5), 10 s) while its connection waits, complete, in the socket of a
 controller that is stopped or busy, and is read when that continues, minutes later; and an
 ``sbatch`` whose parent was killed lives on, and tries again for up to two minutes where Slurm is
-"temporarily unable to accept" the job (its sleeps of 1, 2, … 15 s). So age since the attempt proves nothing. But a
-controller accepts connections in their order: one that answers our question has taken up every
-earlier request, and needs only the time to carry it out. Hence two answers are required, both
-without the tag, ``SETTLE_SECONDS`` apart: the first proves that the scheduler is alive and past the
-queue of old requests, the time after it outlasts an orphaned ``sbatch``, and the second counts. The
-time of the first is stored (``absent_since``), forgotten when an attempt begins, and shown to the user as
-a job that is idle, "Submission not confirmed by the scheduler yet".
+"temporarily unable to accept" the job (its sleeps of 1, 2, … 15 s). So age since the attempt proves
+nothing. But a controller accepts connections in their order: one that answers our question has taken
+up every earlier request, and needs only the time to carry it out. That time is needed: of fifteen
+sbatch killed while slurmctld 26.05 was stopped, its first answer afterwards showed fourteen, one a
+second later all. Hence two answers are required, both without the tag, ``SETTLE_SECONDS`` apart: the
+first proves that the scheduler is alive and past the queue of old requests, the time after it
+outlasts an orphaned ``sbatch``, and the second counts. The time of the first is stored
+(``absent_since``), forgotten when an attempt begins, and meanwhile the job is shown as idle,
+"Submission not confirmed by the scheduler yet".
 
 A scheduler that has forgotten an ended job (Slurm without accounting, after MinJobAge) would be
 believed wrongly: where the job's folder holds output or a report, the job ran, and is never submitted again.

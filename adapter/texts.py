@@ -38,6 +38,7 @@ __all__ = [
 
 MAXIMUM_INPUT_BYTES = 999_999  # the contract: under 1,000,000
 MAXIMUM_LABEL = 512
+LONGEST_INTEGER_BITS = 4096  # Python prints no integer of more than 4300 digits
 IMAGE_SCHEMES = ("docker", "shub", "oras", "library", "http", "https")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PLAIN_TEXT = text()
@@ -84,10 +85,12 @@ def environment_value(value: object, place: Place) -> Any:
         return PLAIN_TEXT(value, place)
     if isinstance(value, bool):
         return place.note(f"must be text or a number, not {shown(value)}; write it in quotes")
-    if isinstance(value, int | float):
-        if not math.isfinite(value):
-            return place.note("must be a finite number or text")
+    if isinstance(value, int) and value.bit_length() <= LONGEST_INTEGER_BITS:
         return str(value)
+    if isinstance(value, int):
+        return place.note("is a number of very many digits; write it in quotes")
+    if isinstance(value, float):
+        return str(value) if math.isfinite(value) else place.note("must be a finite number or text")
     return place.note(f"must be text or a number, not {shown(value)}")
 
 

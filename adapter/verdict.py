@@ -210,16 +210,17 @@ def _waiting_for_report(evidence: Evidence, last: SchedulerState, since: float) 
 
 
 def _without_report(evidence: Evidence, last: SchedulerState) -> tuple[JobStatus, str]:
-    phase = f"in phase {evidence.report['phase']}" if evidence.report else "before its first report"
+    phase = f" in phase {evidence.report['phase']}" if evidence.report else ""
+    left = "without a final report" if evidence.report else "without a report"
     hint = f"see prominence stderr {evidence.job_id}"
     if last.condition is Condition.ABSENT:
         if evidence.report is None:
             return "failed", "The scheduler no longer knows this job and it left no report"
-        return "failed", f"The scheduler no longer knows this job, last heard of {phase}; {hint}"
+        return "failed", f"The scheduler no longer knows this job, last heard of{phase}; {hint}"
     code = "" if last.exit_code is None else f"; exit code {last.exit_code}"
     if last.cause is Cause.SIGNALED:
-        return "killed", f"The job was ended by a signal {phase}{code}; {hint}"
-    return "failed", f"The job ended {phase} without a final report{code}; {hint}"
+        return "killed", f"The job was ended by a signal{phase} {left}{code}; {hint}"
+    return "failed", f"The job ended{phase} {left}{code}; {hint}"
 
 
 def _explained(evidence: Evidence, state: SchedulerState) -> Verdict:

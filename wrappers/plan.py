@@ -75,6 +75,8 @@ class Image:
     source: str
     sha256: str | None = None
     size_bytes: int | None = None
+    username: str | None = None  # of a private registry
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,8 @@ class Plan:
     walltime_seconds: int
     limit_seconds: int
     reserve_seconds: int
+    # How long the scheduler waits between its SIGTERM and its SIGKILL (KillWait in slurm.conf(5)).
+    grace_seconds: int = 25
     inputs: tuple[InputFile, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     images: tuple[Image, ...] = ()
@@ -149,6 +153,8 @@ class Plan:
     scratch: str | None = None
     image_cache: str | None = None  # folder; $NAME and ~ are filled in on the node; None: no cache
     image_cache_bytes: int = 0  # least recently used images beyond this are removed
+    # PEM text of certificates that TLS is verified against, beside the node's own.
+    ca_certificates: str | None = None
 
 
 def render(plan: Plan) -> str:

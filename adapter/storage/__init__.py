@@ -1,4 +1,4 @@
-"""Where images, artifacts and outputs are kept: an S3 bucket, or a folder on a shared file system."""
+"""Where images, artifacts and outputs are kept: an S3 bucket, or a folder that nodes share."""
 
 from pathlib import Path
 

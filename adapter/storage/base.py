@@ -1,7 +1,7 @@
 """Object storage as the rest of the adapter sees it: keys, objects, and places for nodes.
 
-Keys are ``uploads/USER/NAME``, ``scratch/JOB_UID/NAME`` and ``snapshots/JOB_UID/snapshot.tgz``, whatever the
-implementation: S3 (:mod:`.s3`) or a folder on a shared file system (:mod:`.folder`).
+Keys are ``uploads/USER/NAME``, ``scratch/JOB_UID/NAME`` and ``snapshots/JOB_UID/snapshot.tgz``,
+whatever the implementation: S3 (:mod:`.s3`) or a folder on a shared file system (:mod:`.folder`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class StorageSettings:
-    """The table ``[storage]``. Credentials come from the environment, the table or ~/.aws/credentials."""
+    """The table ``[storage]``. Credentials: environment, this table, ~/.aws/credentials."""
 
     type: Literal["s3", "folder"] = "folder"
     # S3
@@ -55,10 +55,10 @@ class Storage(Protocol):
     """
 
     def head_many(self, keys: Sequence[str]) -> dict[str, ObjectInfo]:
-        """The objects among ``keys`` that exist; several requests at once; missing keys are left out."""
+        """The objects among ``keys`` that exist; the others are left out."""
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Objects whose key begins with ``prefix``, in order of key; ``sha256`` is not filled in."""
+        """Objects whose key begins with ``prefix``, in order of key; without their ``sha256``."""
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
@@ -68,22 +68,33 @@ class Storage(Protocol):
     ) -> ObjectInfo:
         """Store a local file, read once; its checksum is computed on the way and kept with it.
 
-        ``sha256``: what the user says the checksum is; where the file disagrees nothing stays stored under ``key`` and
-        StorageError names both. What was under ``key`` is replaced, in one step.
+        ``sha256``: what the user says the checksum is; where the file disagrees StorageError names
+        both. What was under ``key`` is replaced in one step, and stays where the upload fails.
         """
 
-    def download(self, key: str, target: Path, *, progress: Progress | None = None) -> None:
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        sha256: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         """Fetch an object into ``target``; written under a temporary name, verified, renamed.
 
+        ``sha256`` is what the content must be; None: what was kept with the object, if anything.
         Nothing is left where it fails. Missing: NotFoundError. Existing targets are replaced: the
         caller has asked.
         """
 
     def source(self, info: ObjectInfo) -> str:
-        """Where a node fetches an object: a presigned URL, or an absolute path. No request is made."""
+        """Where a node fetches an object: presigned URL or absolute path. No request is made."""
 
     def destination(self, key: str) -> Destination:
-        """Where a node writes the one object ``key``. No request is made."""
+        """Where a node writes the one object ``key``. No request is made.
+
+        A folder is that of the job (``scratch/JOB_UID``): the wrapper adds the rest of the key.
+        """
 
     def destination_prefix(self, prefix: str) -> Destination:
         """Where a node writes objects whose names it alone will know, below ``prefix``."""

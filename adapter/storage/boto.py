@@ -67,7 +67,7 @@ def explained(target: Target, action: str, key: str) -> Iterator[None]:
         cause = _cause(error)
         raise unreachable(target, action, key, cause) from error
     except BotoCoreError as error:
-        msg = f"cannot {action} {key} in bucket {target.bucket} at {target.endpoint}: {error}"
+        msg = f"Cannot {action} {key} in bucket {target.bucket} at {target.endpoint}: {error}."
         raise StorageError(msg) from error
 
 

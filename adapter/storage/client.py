@@ -50,13 +50,13 @@ class Location:
 def locate(settings: StorageSettings) -> Location:
     """The bucket's address. Raises ConfigError where the settings do not give one.
 
-    With an endpoint of one's own the bucket is the first part of the path: what Ceph, MinIO and their like need
-    unless somebody has set up DNS for every bucket. At Amazon it is part of the host name, unless a
-    dot in it would break the wildcard of the certificate.
+    With an endpoint of one's own the bucket is the first part of the path: what Ceph, MinIO and
+    their like need unless somebody has set up DNS for every bucket. At Amazon it is part of the
+    host name, unless a dot in it would break the wildcard of the certificate.
     """
     bucket = settings.bucket
     if not bucket:
-        msg = 'type = "s3" under [storage] needs the name of a bucket: set bucket'
+        msg = 'The setting type = "s3" under [storage] needs the name of a bucket: set bucket.'
         raise ConfigError(msg)
     if settings.endpoint:
         endpoint, base = _parse_endpoint(settings.endpoint)
@@ -74,7 +74,7 @@ def _parse_endpoint(text: str) -> tuple[Endpoint, str]:
     except (KeyError, ValueError):
         port = 0
     if not port or not parts.hostname or parts.query or parts.username:
-        msg = f"endpoint = {text!r} under [storage] is not of the form https://HOST[:PORT]"
+        msg = f"The endpoint {text!r} under [storage] is not of the form https://HOST[:PORT]."
         raise ConfigError(msg)
     return Endpoint(parts.scheme, parts.hostname, port), quote_key(parts.path.rstrip("/"))
 
@@ -152,7 +152,7 @@ class Client:
         body: bytes | memoryview = b"",
         body_sha256: str | None = None,
     ) -> Response:
-        """As :meth:`try_request`; an answer other than success raises NotFoundError or StorageError."""
+        """As :meth:`try_request`; other than success raises NotFoundError or StorageError."""
         response = self.try_request(
             action, method, key, query=query, headers=headers, body=body, body_sha256=body_sha256
         )

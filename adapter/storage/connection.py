@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from prominence_hpc.adapter.storage import tls
 from prominence_hpc.adapter.storage.proxy import Proxy, find_proxy
@@ -108,32 +108,35 @@ class Connection:
         return response
 
     def _open(self) -> None:
-        try:
+        if self.endpoint.scheme == "http":
             self._connect()
+            return
+        try:
+            self._secure(tls.context(self.ca_file))
         except ssl.SSLCertVerificationError:
             self.close()
-            if not tls.widen():
+            context = tls.wider_context(self.ca_file)
+            if context is None:
                 raise
-            self._connect()
+            self._secure(context)
 
-    def _connect(self) -> None:
+    def _secure(self, context: ssl.SSLContext) -> None:
+        plain = self._connect()
+        if self._proxy:
+            self._tunnel(self._proxy)
+        name = _host_bytes(self.endpoint.host)
+        self._socket = context.wrap_socket(plain, server_hostname=name)
+
+    def _connect(self) -> socket.socket:
         end = self.endpoint
         self._proxy = find_proxy(end.scheme, end.host, end.port)
         peer = self._proxy or end
-        plain = socket.create_connection((_host_bytes(peer.host), peer.port), CONNECT_SECONDS)
+        address: Any = (_host_bytes(peer.host), peer.port)  # typeshed knows text alone
+        plain = socket.create_connection(address, CONNECT_SECONDS)
         plain.settimeout(ANSWER_SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain
-        if end.scheme == "https":
-            self._secure(tls.context(self.ca_file))
-
-    def _secure(self, context: ssl.SSLContext) -> None:
-        if self._proxy:
-            self._tunnel(self._proxy)
-        assert self._socket is not None
-        self._socket = context.wrap_socket(
-            self._socket, server_hostname=_host_bytes(self.endpoint.host)
-        )
+        return plain
 
     def _tunnel(self, proxy: Proxy) -> None:
         end = self.endpoint
@@ -240,7 +243,7 @@ class Connection:
 
 
 def _host_bytes(host: str) -> bytes:
-    """A host name as bytes: for text, Python would first import its tables of the world's scripts."""
+    """A host name as bytes: for text, Python would import its tables of all scripts first."""
     return host.encode("ascii" if host.isascii() else "idna")
 
 

@@ -31,7 +31,7 @@ BORROWING = frozenset(
 def find_credentials(
     settings: StorageSettings, environ: Mapping[str, str] | None = None
 ) -> Credentials:
-    """The first credentials found. Raises ConfigError where there are none, or only half of a pair."""
+    """The first credentials found. Raises ConfigError where there are none, or half of a pair."""
     environ = os.environ if environ is None else environ
     return (
         _from_environment(environ)
@@ -68,7 +68,7 @@ def _from_file(settings: StorageSettings, environ: Mapping[str, str]) -> Credent
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the S3 credentials in {path}: {error}"
+        msg = f"Cannot read the S3 credentials in {path}: {error}."
         raise ConfigError(msg) from error
     values = parse_profile(text, profile)
     return _pair(
@@ -108,7 +108,7 @@ def _from_boto(settings: StorageSettings, environ: Mapping[str, str]) -> Credent
     try:
         found = botocore.session.Session(profile=profile).get_credentials()
     except BotoCoreError as error:
-        msg = f"the profile {profile} in {path} gives no S3 credentials: {error}"
+        msg = f"The profile {profile} in {path} gives no S3 credentials: {error}."
         raise ConfigError(msg) from error
     if found is None:
         return None
@@ -125,7 +125,7 @@ def _from_boto(settings: StorageSettings, environ: Mapping[str, str]) -> Credent
 
 
 def _borrows(path: Path, profile: str) -> bool:
-    """Does this profile get its keys from elsewhere? Asked first: boto3 would else wait for a cloud."""
+    """Are its keys elsewhere? If not, boto3 would wait for a cloud's metadata service."""
     if not path.is_file():
         return False
     section = profile if profile == "default" else f"profile {profile}"
@@ -138,16 +138,16 @@ def _pair(
     if not access and not secret:
         return None
     if not access or not secret:
-        msg = f"half of the S3 credentials is missing in {where} belong together"
+        msg = f"Half of the S3 credentials is missing in {where} belong together."
         raise ConfigError(msg)
     return Credentials(access_key_id=access, secret_access_key=secret, session_token=token or None)
 
 
 def _none(settings: StorageSettings, environ: Mapping[str, str]) -> Credentials:
     msg = (
-        f"no S3 credentials for the bucket {settings.bucket}: set AWS_ACCESS_KEY_ID and "
+        f"There are no S3 credentials for the bucket {settings.bucket}: set AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY, or access_key_id and secret_access_key under [storage] in the "
-        f"configuration, or the profile {_profile(settings, environ)} in {_file(environ)}"
+        f"configuration, or the profile {_profile(settings, environ)} in {_file(environ)}."
     )
     raise ConfigError(msg)
 

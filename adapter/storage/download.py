@@ -1,4 +1,4 @@
-"""From S3 to a local file: the parts of a large object at once, verified, put in place in one step."""
+"""From S3 to a local file: parts of a large object at once, verified, put in place in one step."""
 
 import hashlib
 import os
@@ -90,7 +90,7 @@ class _Download:
         headers = {"range": f"bytes={start}-{start + size - 1}", "if-match": self.info.version}
         response = self.storage.client.request("fetch", "GET", self.info.key, headers=headers)
         if len(response.body) != size:
-            msg = f"{self.info.key} was cut short by the server; fetch it again"
+            msg = f"{self.info.key} was cut short by the server; fetch it again."
             raise StorageError(msg)
         return self._write(start, response.body)
 

@@ -38,7 +38,7 @@ class Refusal:
 
 
 def parse_refusal(status: int, headers: Mapping[str, str], body: bytes | bytearray) -> Refusal:
-    """Code and message of an error document; tolerant, since proxies answer with pages of their own."""
+    """Code and message of an error document; proxies answer with pages that are none."""
     text = bytes(body[:65536]).decode("utf-8", "replace")
     return Refusal(
         status=status,
@@ -56,14 +56,14 @@ def _element(text: str, name: str) -> str:
 def refusal(target: Target, action: str, key: str, what: Refusal) -> ProminenceError:
     """The error to raise; ``action`` reads as in "cannot ACTION KEY"."""
     where = f"bucket {target.bucket} at {target.endpoint}"
-    subject = f"cannot {action} {key or 'objects'} in {where}"
+    subject = f"Cannot {action} {key or 'objects'} in {where}"
     if what.code in {"NoSuchKey", "NoSuchVersion"}:
-        return NotFoundError(f"there is no object {key} in {where}")
+        return NotFoundError(f"There is no object {key} in {where}.")
     advice = _advice(target, what)
     if advice:
-        return StorageError(f"{subject}: {advice}")
+        return StorageError(f"{subject}: {advice}.")
     said = " ".join(word for word in (what.code, what.message) if word)
-    return StorageError(f"{subject}: the server answered {what.status} {said}".rstrip())
+    return StorageError(f"{subject}: the server answered {what.status} {said}".rstrip(" .") + ".")
 
 
 def _advice(target: Target, what: Refusal) -> str:
@@ -89,16 +89,19 @@ def _advice(target: Target, what: Refusal) -> str:
 def unreachable(target: Target, action: str, key: str, error: OSError) -> ProminenceError:
     """The error to raise where no answer came."""
     if isinstance(error, (FileNotFoundError, PermissionError)) and target.ca_file:
-        return ConfigError(f"cannot read ca_file = {target.ca_file} of [storage]: {error.strerror}")
-    subject = f"cannot {action} {key or 'objects'} in bucket {target.bucket}"
-    return StorageError(f"{subject}: {_why(target, error)}")
+        return ConfigError(
+            f"Cannot read ca_file = {target.ca_file} of [storage]: {error.strerror}."
+        )
+    subject = f"Cannot {action} {key or 'objects'} in bucket {target.bucket}"
+    return StorageError(f"{subject}: {_why(target, error)}.")
 
 
 def _why(target: Target, error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate of {target.endpoint} cannot be verified ({error.verify_message}); "
-            "if the site has its own certificate authority, name its file as ca_file under [storage]"
+            "if the site has its own certificate authority, name its file as ca_file "
+            "under [storage]"
         )
     if isinstance(error, ssl.SSLError):
         return (

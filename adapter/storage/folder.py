@@ -1,9 +1,10 @@
 """Objects as files below one folder that login and compute nodes share.
 
-``ROOT/uploads/USER/NAME``, ``ROOT/scratch/JOB_UID/…``: a key is a path. The folder of a user, and that of a job, is
-readable by its owner alone (0700, files 0600), so that one ROOT can serve many users. Such a ROOT is
-made by the administrator, writable by all and sticky (``chmod 1777``); whatever another user
-may have put in the way there, a link or a folder with somebody else as its owner, is refused.
+``ROOT/uploads/USER/NAME``, ``ROOT/scratch/JOB_UID/…``: a key is a path. The folder of a user, and
+that of a job, is readable by its owner alone (0700, files 0600), so that one ROOT can serve many
+users. Such a ROOT is made by the administrator, writable by all and sticky (``chmod 1777``);
+whatever another user may have put in the way there, a link or a folder of somebody else's, is
+refused.
 
 Checksums lie beside the files, in ``.prominence/NAME``: many network file systems have no extended
 attributes. One that does not fit its file's size and time any more is not believed.
@@ -22,12 +23,12 @@ from prominence_hpc.adapter.storage.checksums import forget, read_checksum, writ
 from prominence_hpc.adapter.storage.keys import check_key, is_hidden
 from prominence_hpc.adapter.storage.local import (
     checked_room,
-    checked_size,
+    file_size,
     opened,
     replacing,
     verify,
 )
-from prominence_hpc.errors import ConfigError, NotFoundError, StorageError
+from prominence_hpc.errors import ConfigError, NotFoundError, StorageError, UsageError
 from prominence_hpc.wrappers.plan import Destination
 
 __all__ = ["FolderStorage"]
@@ -102,7 +103,7 @@ class FolderStorage:
         check_key(key)
         target = self.root / key
         with opened(source) as file:
-            size = checked_size(source, file)
+            size = file_size(file)
             self._make_folders(key)
             checked_room(target, size)
             with replacing(target, mode=0o600) as descriptor:
@@ -124,7 +125,7 @@ class FolderStorage:
     ) -> None:
         info = self._head(key)
         if info is None:
-            msg = f"there is no object {key} in the folder {self.root}"
+            msg = f"There is no object {key} in the folder {self.root}."
             raise NotFoundError(msg)
         checked_room(target, info.size_bytes)
         path = self.root / key
@@ -137,7 +138,9 @@ class FolderStorage:
 
     def destination(self, key: str) -> Destination:
         check_key(key)
-        return Destination(method="folder", path=str(self._absolute(key).parent))
+        # The wrapper adds the object's name, which may have slashes, to the job's own folder.
+        own = "/".join(key.split("/")[:OWN])
+        return Destination(method="folder", path=str(self._absolute(own)))
 
     def destination_prefix(self, prefix: str) -> Destination:
         check_key(prefix.rstrip("/"))
@@ -155,10 +158,14 @@ class FolderStorage:
 
     def _make_folders(self, key: str) -> None:
         """Make the folders above ``key``, and see that nobody else has a hand in them."""
+        kind, owner, *_ = [*key.split("/"), ""]
+        if kind == "uploads" and owner != self.user:
+            msg = f"{key} is in the place of the user {owner}: only they can upload there."
+            raise UsageError(msg)
         folder = self.root
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shared = _is_shared(folder.stat())
+            shared = _is_shared(folder, folder.stat())
             for depth, name in enumerate(key.split("/")[:-1], start=1):
                 folder /= name
                 _make_folder(folder, shared=shared and depth < OWN, own=depth >= OWN)
@@ -166,12 +173,12 @@ class FolderStorage:
             raise _failed(folder, "make the folder", error) from error
 
 
-def _is_shared(status: os.stat_result) -> bool:
+def _is_shared(folder: Path, status: os.stat_result) -> bool:
     writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if writable and not status.st_mode & stat.S_ISVTX:
         msg = (
-            "the folder for storage is writable by others who could remove each other's files: "
-            "chmod it to 1777, or to 0700 if it is yours alone"
+            f"The storage folder {folder} lets its users remove each other's files: "
+            "chmod it to 1777, or to 0700 if it is yours alone."
         )
         raise ConfigError(msg)
     return bool(writable)
@@ -186,10 +193,10 @@ def _make_folder(folder: Path, *, shared: bool, own: bool) -> None:
         pass
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        msg = f"{folder} should be a folder and is not; ask who put it there to remove it"
+        msg = f"{folder} should be a folder and is not; ask its owner to remove it."
         raise StorageError(msg)
     if own and status.st_uid != os.geteuid():
-        msg = f"{folder} belongs to another user; ask the administrator to remove it"
+        msg = f"{folder} belongs to another user; ask the administrator to remove it."
         raise StorageError(msg)
     if own and status.st_mode & 0o077:
         folder.chmod(0o700)
@@ -218,7 +225,7 @@ def _copy(
         if progress:
             progress(count)
     if copied != size:
-        msg = f"{source} changed while it was read; try again when it is complete"
+        msg = f"{source} changed while it was read; try again when it is complete."
         raise StorageError(msg)
     return digest.hexdigest()
 
@@ -234,4 +241,4 @@ def _info(key: str, status: os.stat_result, sha256: str | None) -> ObjectInfo:
 
 
 def _failed(path: Path, action: str, error: OSError) -> StorageError:
-    return StorageError(f"cannot {action} {path}: {error.strerror or error}")
+    return StorageError(f"Cannot {action} {path}: {error.strerror or error}.")

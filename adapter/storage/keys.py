@@ -18,7 +18,7 @@ def check_key(key: str) -> None:
     """Raise UsageError where ``key`` cannot be stored; the message names it and says why."""
     problem = _problem(key)
     if problem:
-        msg = f"{key!r} cannot be the name of a stored object: {problem}"
+        msg = f"{key!r} cannot be the name of a stored object: {problem}."
         raise UsageError(msg)
 
 

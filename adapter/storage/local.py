@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from prominence_hpc.errors import ConflictError, NotFoundError, StorageError, UsageError
 
-__all__ = ["checked_room", "checked_size", "opened", "replacing", "verify"]
+__all__ = ["checked_room", "file_size", "opened", "replacing", "verify"]
 
 NAME_BYTES = 255
 
@@ -22,29 +22,35 @@ def opened(source: Path) -> Iterator[BinaryIO]:
         # Non-blocking: opening a named pipe would else wait for somebody to write to it.
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        msg = f"there is no file {source}"
+        msg = f"There is no file {source}."
         raise NotFoundError(msg) from error
     except OSError as error:
-        msg = f"cannot read {source}: {error.strerror}"
+        msg = f"Cannot read {source}: {error.strerror}."
         raise UsageError(msg) from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        yield file
+    try:
+        _check_regular(source, os.fstat(descriptor).st_mode)
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
-def checked_size(source: Path, file: BinaryIO) -> int:
-    """Its size in bytes. Raises UsageError where it is no regular file."""
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        msg = f"{source} is {kind}: only files can be uploaded, pack it first (tar)"
+def _check_regular(source: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        msg = f"{source} is {kind}: only files can be uploaded, pack it first (tar)."
         raise UsageError(msg)
-    return status.st_size
+
+
+def file_size(file: BinaryIO) -> int:
+    """Its size in bytes, now."""
+    return os.fstat(file.fileno()).st_size
 
 
 def verify(what: Path | str, found: str, wanted: str | None) -> None:
     """Raise StorageError where a checksum (64 hex digits, None: unknown) is not the one wanted."""
     if wanted and found != wanted.lower():
-        msg = f"the SHA-256 of {what} is {found}, not {wanted} as it should be; nothing was kept"
+        msg = f"The SHA-256 of {what} is {found}, not {wanted} as it should be; nothing was kept."
         raise StorageError(msg)
 
 
@@ -56,7 +62,7 @@ def checked_room(target: Path, size: int) -> None:
         raise _unwritable(target, error) from error
     free = space.f_bavail * space.f_frsize
     if free < size:
-        msg = f"{target} needs {size} bytes, and its file system has {free} bytes free"
+        msg = f"{target} needs {size} bytes, and its file system has {free} bytes free."
         raise StorageError(msg)
 
 
@@ -64,8 +70,8 @@ def checked_room(target: Path, size: int) -> None:
 def replacing(target: Path, *, mode: int = 0o666) -> Iterator[int]:
     """A descriptor to write to; the file becomes ``target`` when the body ends well.
 
-    Until then it lies beside it as ``NAME.part-RANDOM``, and where the body fails it is removed: ``target`` is as it
-    was, or complete. Errors of the file system become StorageError.
+    Until then it lies beside it as ``NAME.part-RANDOM``, and where the body fails it is removed:
+    ``target`` is as it was, or complete. Errors of the file system become StorageError.
     """
     part = _part_name(target)
     try:
@@ -82,7 +88,7 @@ def replacing(target: Path, *, mode: int = 0o666) -> Iterator[int]:
         with suppress(OSError):
             part.unlink()
         if isinstance(error, IsADirectoryError):
-            msg = f"{target} is a directory: choose another name or folder"
+            msg = f"{target} is a directory: choose another name or folder."
             raise ConflictError(msg) from error
         if isinstance(error, OSError):
             raise _unwritable(target, error) from error
@@ -96,4 +102,4 @@ def _part_name(target: Path) -> Path:
 
 
 def _unwritable(target: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot write {target}: {error.strerror or error}")
+    return StorageError(f"Cannot write {target}: {error.strerror or error}.")

@@ -72,7 +72,7 @@ def _parse(name: str, value: str) -> Proxy:
     except ValueError:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
-        msg = f"the variable {name} does not name an HTTP proxy: write http://HOST:PORT"
+        msg = f"The variable {name} does not name an HTTP proxy: write http://HOST:PORT."
         raise ConfigError(msg)
     headers = {}
     if parts.username is not None:

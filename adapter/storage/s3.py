@@ -75,7 +75,8 @@ class S3Storage:
     def _check_absent(self, key: str, head: Refusal) -> None:
         """Raise unless a HEAD failed because there is no such object.
 
-        Its answer has no body, so that a listing is asked for the reason; 403 is also what is said of an object that is not there to those who may not list.
+        Its answer has no body, so that a listing is asked for the reason. 403 is also what is said
+        of an object that is not there to those who may not list the whole bucket.
         """
         query = [("list-type", "2"), ("max-keys", "1"), ("prefix", key)]
         response = self.client.try_request("look up", "GET", "", query=query)
@@ -188,7 +189,7 @@ class S3Storage:
         if expires is not None:
             seconds = min(seconds, int(expires - now))
         if seconds <= 0:
-            msg = "URLs for storage would expire at once: check url_lifetime_hours under [storage]"
+            msg = "URLs would expire at once: check url_lifetime_hours and the credentials."
             raise ConfigError(msg)
         return seconds
 

@@ -73,7 +73,7 @@ def quote_query(query: Sequence[tuple[str, str]]) -> str:
 def presign(
     request: Request, credentials: Credentials, region: str, *, seconds: int, now: float
 ) -> str:
-    """Path and query of ``request`` with its authority in the query, valid ``seconds`` from ``now``.
+    """Path and query of ``request``, signed in the query, valid for ``seconds`` from ``now``.
 
     Only the Host header is signed, so that any client can send what headers it likes.
     """

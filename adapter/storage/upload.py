@@ -1,9 +1,9 @@
 """From a local file to S3, read once, with its SHA-256 kept as metadata of the object.
 
-S3 wants the metadata before the data, and the checksum is known after it. A small file is read into memory first. A
-large one whose checksum the user has not named goes to a key of our own, and is copied on the
-server to its final key, metadata added, once all of it is there: Ceph and Amazon copy without
-moving the data through here. Nothing appears under the final key before it is complete and verified.
+S3 wants the metadata before the data, and the checksum is known after it. A small file is read
+into memory first. A large one whose checksum the user has not named goes to a key of our own, and
+is copied on the server to its final key, metadata added, once all of it is there: no data moves
+through here again. Nothing appears under the final key before it is complete and verified.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from prominence_hpc.adapter.storage.base import ObjectInfo, Progress
 from prominence_hpc.adapter.storage.keys import HIDDEN
-from prominence_hpc.adapter.storage.local import checked_size, opened, verify
+from prominence_hpc.adapter.storage.local import file_size, opened, verify
 from prominence_hpc.adapter.storage.s3 import CONNECTIONS, SHA256_HEADER, SHA256_METADATA, S3Storage
 from prominence_hpc.errors import ProminenceError, StorageError
 
@@ -39,9 +39,9 @@ def upload(
 ) -> ObjectInfo:
     """See :meth:`.base.Storage.upload`."""
     with opened(source) as file:
-        size = checked_size(source, file)
+        size = file_size(file)
         if size > OBJECT_BYTES:
-            msg = f"{source} is larger than 5 TiB, which is the most that S3 stores in one object"
+            msg = f"{source} is larger than 5 TiB, which is the most that S3 stores in one object."
             raise StorageError(msg)
         if size <= PART_BYTES:
             return _put(storage, source, file, size, key, sha256, progress)
@@ -113,7 +113,7 @@ class _Multipart:
 
     @contextmanager
     def _started(self, key: str, sha256: str | None) -> Iterator[str]:
-        """The id of a multipart upload, which is given up where the body fails or is interrupted."""
+        """The id of a multipart upload, given up where the body fails or is interrupted."""
         metadata = {SHA256_METADATA: sha256} if sha256 else {}
         upload_id = self.boto.create_multipart_upload(
             Bucket=self.bucket, Key=key, Metadata=metadata
@@ -201,7 +201,7 @@ def _read(source: Path, file: BinaryIO, size: int) -> bytes:
     try:
         data = file.read(size)
     except OSError as error:
-        msg = f"cannot read {source}: {error.strerror}"
+        msg = f"Cannot read {source}: {error.strerror}."
         raise StorageError(msg) from error
     if len(data) < size:
         raise _changed(source)
@@ -214,4 +214,4 @@ def _check_end(source: Path, file: BinaryIO) -> None:
 
 
 def _changed(source: Path) -> StorageError:
-    return StorageError(f"{source} changed while it was read; upload it when it is complete")
+    return StorageError(f"{source} changed while it was read; upload it when it is complete.")

@@ -8,24 +8,29 @@ from collections.abc import Iterable
 
 from prominence_hpc.errors import BackendError
 
-__all__ = ["classad_list", "classad_string", "submit_value"]
+__all__ = ["classad_list", "classad_string", "readable", "submit_value"]
 
-# "$" is an escape as well: submit descriptions expand $(NAME), $$(NAME), $ENV(NAME), $INT(…)
-# wherever they stand, in ClassAd strings too.
-_PLAIN = frozenset(map(chr, range(32, 127))) - frozenset('"\\$')
+
+def readable(text: str) -> str:
+    r"""``text`` with what a job's record cannot hold written as JSON escapes, ``\u000a``.
+
+    A record is kept line by line, and knows no escape but that of a quote; submit descriptions
+    expand ``$(NAME)`` and ``$ENV(NAME)``, and the record's ``$$(NAME)`` are expanded when the job starts. What the contract
+    allows in names and labels is left as it is.
+
+    >>> print(readable('$(HOME) "x"'))
+    \u0024(HOME) \u0022x\u0022
+    """
+    return "".join(_escaped(character) for character in text)
 
 
 def classad_string(text: str) -> str:
-    r"""``text`` as a ClassAd string literal that is ASCII, one line, and safe in a submit description.
+    """A ClassAd string literal of :func:`readable` text.
 
-    >>> print(classad_string('a "b" $(HOME)\n'))
-    "a \042b\042 \044(HOME)\012"
+    >>> print(classad_string("a b-c"))
+    "a b-c"
     """
-    if "\0" in text:
-        msg = f"HTCondor cannot keep {text!r}: a NUL character ends its strings."
-        raise BackendError(msg)
-    characters = (chr(byte) for byte in text.encode("utf-8", "surrogateescape"))
-    return f'"{"".join(_octal(character) for character in characters)}"'
+    return f'"{readable(text)}"'
 
 
 def classad_list(texts: Iterable[str]) -> str:
@@ -40,19 +45,28 @@ def classad_list(texts: Iterable[str]) -> str:
 def submit_value(text: str) -> str:
     """``text`` as the value of a submit command that takes the rest of its line, such as ``initialdir``.
 
-    Raises BackendError where no such line can say it: line ends, or blanks at its ends.
+    Raises BackendError where no such line, or no record, can hold it: control characters, blanks at its
+    ends, and two ``$`` side by side.
 
     >>> submit_value("/home/$(USER)/a b")
     '/home/$(DOLLAR)(USER)/a b'
     """
-    if text != text.strip() or any(character in text for character in "\r\n\0"):
+    if text != text.strip() or "$$" in text or any(_is_control(character) for character in text):
         msg = (
-            f"HTCondor cannot be told of {text!r}: a line break, or a blank at its end; "
-            "choose another state folder (PROMINENCE_HOME)."
+            f"HTCondor cannot be told of the path {text!r}: it has a control character, a blank at an "
+            "end, or two $ side by side; choose another state folder (PROMINENCE_HOME)."
         )
         raise BackendError(msg)
     return text.replace("$", "$(DOLLAR)")
 
 
-def _octal(character: str) -> str:
-    return character if character in _PLAIN else f"\\{ord(character):03o}"
+def _escaped(character: str) -> str:
+    number = ord(character)
+    if character in '"\\$' or _is_control(character) or 0xD800 <= number <= 0xDFFF:
+        return f"\\u{number:04x}"
+    return character
+
+
+def _is_control(character: str) -> bool:
+    # Line ends beyond ASCII too: what reads a record line by line may know them.
+    return not character.isprintable() and character != " " and ord(character) <= 0xFFFF

@@ -48,9 +48,7 @@ class SlurmBackend:
 
     def job_script(self, submission: Submission) -> str:
         """The text of job.sh; sbatch takes a copy of it, so every path in it is absolute."""
-        redirection = (
-            ["exec >stdout 2>stderr"] if render.redirects_itself(submission) else []
-        )
+        redirection = ["exec >stdout 2>stderr"] if render.redirects_itself(submission) else []
         return render_job_script(
             render.directives(submission, self._settings),
             [*redirection, *self._settings.prologue],

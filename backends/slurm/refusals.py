@@ -41,25 +41,22 @@ _ADVICE = (
 def submit_error(ended: Completed) -> BackendError:
     """Why sbatch failed: BackendUnavailable where the job may have been taken all the same."""
     said = ended.stderr.lower()
-    about = {"argv": ended.argv, "returncode": ended.returncode, "stderr": ended.stderr}
     words = _words(ended)
     if any(text in said for text in _UNREACHABLE):
         msg = f"Slurm's controller cannot be reached, nothing was submitted: {words}."
-        return BackendError(msg, **about)
+        return _error(BackendError, msg, ended)
     if any(text in said for text in _PERHAPS_SUBMITTED) or ended.returncode == 0:
         msg = f"Slurm did not say whether it took the job: {words}."
-        return BackendUnavailable(msg, **about)
+        return _error(BackendUnavailable, msg, ended)
     advice = next((f"; {advice}" for text, advice in _ADVICE if text in said), "")
     msg = f"Slurm refused the job: {words}{advice}."
-    return BackendError(msg, **about)
+    return _error(BackendError, msg, ended)
 
 
-def query_error(ended: Completed) -> BackendUnavailable:
+def query_error(ended: Completed) -> BackendError:
     """Why squeue, sacct or scancel failed."""
     msg = f"{ended.argv[0]} got no answer from Slurm: {_words(ended)}."
-    return BackendUnavailable(
-        msg, argv=ended.argv, returncode=ended.returncode, stderr=ended.stderr
-    )
+    return _error(BackendUnavailable, msg, ended)
 
 
 def accounting_is_off(ended: Completed) -> bool:
@@ -73,6 +70,10 @@ def is_about_ended_jobs(ended: Completed) -> bool:
     return bool(lines) and all(
         "already completing or completed" in line or "invalid job id" in line for line in lines
     )
+
+
+def _error(kind: type[BackendError], message: str, ended: Completed) -> BackendError:
+    return kind(message, argv=ended.argv, returncode=ended.returncode, stderr=ended.stderr)
 
 
 def _words(ended: Completed) -> str:

@@ -60,9 +60,7 @@ def directives(submission: Submission, settings: SiteSettings) -> list[str]:
         "account": settings.account,
         "qos": settings.qos,
     }
-    lines = [
-        f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items() if value
-    ]
+    lines = [f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items() if value]
     return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
 
 

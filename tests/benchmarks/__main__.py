@@ -4,8 +4,7 @@ import argparse
 import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from tests.benchmarks.budgets import Result, decode
 from tests.benchmarks.rows import NAMES
 from tests.site import health, lifecycle, paths
 from tests.site.errors import SiteError
-from tests.site.handle import Site, engine_environment, exec_argv
+from tests.site.handle import CommandFailed, Site, engine_environment, exec_argv
 from tests.site.tutorial_image import sif
 
 PAGE: Final = paths.CHECKOUT / "docs" / "explanation" / "performance.md"
@@ -33,12 +32,15 @@ def main() -> int:
         return 2
     try:
         site = lifecycle.up()
-        with tools(site):
-            results, code = run(rows, quick=arguments.quick)
+        bring_s5cmd(site)
+        results, code = run(rows, quick=arguments.quick)
         versions = health.versions(site)
     except SiteError as error:
         print(f"{error.log}\nbench: {error}", file=sys.stderr)
         return error.exit_code
+    except CommandFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     print(table.plain(results))
     if arguments.write:
         when = datetime.now(UTC).date().isoformat()
@@ -60,14 +62,11 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def tools(site: Site) -> Iterator[None]:
-    """s5cmd, of this machine's environment, on the login node."""
+def bring_s5cmd(site: Site) -> None:
+    """Puts s5cmd, of this machine's environment, on the login node."""
     site.run(["mkdir", "-p", WORK])
     sif.copy(s5cmd(), site, f"{WORK}/s5cmd")
     site.run(["chmod", "755", f"{WORK}/s5cmd"])
-    yield
-    site.run(["rm", "-rf", f"{WORK}/plans", f"{WORK}/scratch", f"{WORK}/downloaded"])
 
 
 def s5cmd() -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.benchmarks.measure import timed
 from tests.benchmarks.workbench import SOURCE, WORK, Workbench
 
+DATA = WORK / "data"
 SMALL_BYTES = 4096
 
 
@@ -19,14 +20,14 @@ def random_folder(bench: Workbench) -> Path:
     return kept("random-folder", bench.size)
 
 
-def text_folder(bench: Workbench) -> Path:
+def text_folder(size: int) -> Path:
     """Files of 16 MiB of hexadecimal digits, of which gzip makes 57 %."""
-    return kept("text-folder", bench.size)
+    return kept("text-folder", size)
 
 
 def archive(bench: Workbench) -> Path:
-    """The text folder as .tar."""
-    text_folder(bench)
+    """A text folder as .tar."""
+    text_folder(bench.size)
     return kept("archive.tar", bench.size)
 
 
@@ -40,13 +41,18 @@ def small_files(bench: Workbench) -> Path:
     return kept("small-folder", bench.objects * SMALL_BYTES)
 
 
+def size_of(path: Path) -> int:
+    """Bytes of content of something that `kept` returned."""
+    return int(path.parent.name)
+
+
 def kept(kind: str, size: int) -> Path:
     """The file or folder, made if it is not there yet.
 
     It is made by a process of its own: what this one ever held in memory would be counted as the
     peak of every process that it starts afterwards.
     """
-    path = WORK / "data" / str(size) / kind
+    path = DATA / str(size) / kind
     if not path.exists():
         print(f"making {kind} of {size} bytes", file=sys.stderr, flush=True)
         timed([sys.executable, "-m", "tests.benchmarks.make_data", str(path)], folder=SOURCE)

@@ -4,9 +4,10 @@ A result is a line of JSON on stdout; what is being done is said on stderr.
 """
 
 import argparse
+import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tests.benchmarks import rows_create, rows_node, rows_staging, rows_start, rows_storage
@@ -34,6 +35,8 @@ ROWS: Final[dict[str, Callable[[Workbench], None]]] = {
     "download-many": rows_storage.download_many,
 }
 assert tuple(ROWS) == NAMES
+# What rows leave; the data and the image stay for the next run.
+LEFT: Final = tuple(WORK / name for name in ("plans", "scratch", "downloaded", "unpacked"))
 
 
 def main() -> int:
@@ -43,17 +46,33 @@ def main() -> int:
     arguments = parser.parse_args()
     for folder in (WORK, HOME):
         folder.mkdir(exist_ok=True)
-    bench = workbench(quick=arguments.quick)
+    say_if_busy()
+    try:
+        return run(arguments.rows, workbench(quick=arguments.quick))
+    finally:
+        for folder in (HOME, *LEFT):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(rows: Sequence[str], bench: Workbench) -> int:
+    """1 where a row could not be measured; the others are, all the same."""
     failed = False
-    for name in arguments.rows:
+    for name in rows:
         print(name, file=sys.stderr, flush=True)
         try:
             ROWS[name](bench)
         except CommandFailed as error:
             print(f"{name}: {error}", file=sys.stderr, flush=True)
             failed = True
-    shutil.rmtree(HOME)
     return 1 if failed else 0
+
+
+def say_if_busy() -> None:
+    """What runs beside a measurement takes part in it."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > cores / 2:
+        text = f"this machine is busy (load {load:.1f} on {cores} cores): expect wrong ratios"
+        print(text, file=sys.stderr, flush=True)
 
 
 def workbench(*, quick: bool) -> Workbench:

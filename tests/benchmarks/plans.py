@@ -8,15 +8,17 @@ from typing import Any
 
 from prominence_hpc.wrappers import plan as plans
 from prominence_hpc.wrappers import report
+from prominence_hpc.wrappers.bundle import install_runner
 from prominence_hpc.wrappers.report import Report
 from tests.benchmarks.container import image
-from tests.benchmarks.measure import Sample, timed
-from tests.benchmarks.workbench import WORK, Workbench
+from tests.benchmarks.data import DATA
+from tests.benchmarks.measure import CommandFailed, Sample, timed
+from tests.benchmarks.workbench import WORK
 
 NODE_PYTHON = "/usr/bin/python3"
 SECONDS = 600
 CACHE_BYTES = 1 << 30
-DATA = "/bench"  # where a task sees the folder of `data`
+DATA_THERE = "/bench"  # where a task sees the folder of `data`
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Hand:
         written = report.read(self.folder / "report.json")
         if written is None or written["outcome"] != "completed":
             message = f"the runner's report in {self.folder} does not say completed: {written}"
-            raise RuntimeError(message)
+            raise CommandFailed(message)
         return sample, written
 
 
@@ -47,19 +49,12 @@ def hand(name: str) -> Hand:
     folder = WORK / "plans" / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return Hand(folder, runner(folder))
+    return Hand(folder, install_runner(folder))
 
 
-def runner(folder: Path) -> Path:
-    from prominence_hpc.wrappers.package import write_runner
-
-    path = folder / "runner.pyz"
-    write_runner(path)
-    return path
-
-
-def plan(bench: Workbench, *command: str, **fields: Any) -> plans.Plan:
+def plan(*command: str, **fields: Any) -> plans.Plan:
     """One task in busybox, whose image is fetched once and then found in the cache."""
+    DATA.mkdir(exist_ok=True)
     sif = image()
     source = plans.Image(
         name="busybox.sif",
@@ -80,12 +75,17 @@ def plan(bench: Workbench, *command: str, **fields: Any) -> plans.Plan:
         reserve_seconds=SECONDS,
         images=(source,),
         tasks=(plans.Task(image=0, command=command),),
-        binds=(f"{WORK}/data/{bench.size}:{DATA}",),
+        binds=(f"{DATA}:{DATA_THERE}",),
         scratch=str(scratch()),
         image_cache=str(WORK / "images"),
         image_cache_bytes=CACHE_BYTES,
         **fields,
     )
+
+
+def seen_by_task(path: Path) -> str:
+    """Where a task finds one of the files or folders of `data`."""
+    return f"{DATA_THERE}/{path.relative_to(DATA)}"
 
 
 def scratch() -> Path:

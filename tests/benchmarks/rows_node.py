@@ -11,7 +11,7 @@ OUTPUT = WORK / "output"
 
 def one_task(bench: Workbench) -> None:
     by_hand = hand("one-task")
-    job = plan(bench, "true")
+    job = plan("true")
 
     def ours(_: int) -> Sample:
         return by_hand.run(job)[0]
@@ -33,7 +33,7 @@ def one_task(bench: Workbench) -> None:
 def output(bench: Workbench) -> None:
     by_hand = hand("output")
     command = ["dd", "if=/dev/zero", "bs=1M", f"count={bench.size // MIB}"]
-    job = plan(bench, *command)
+    job = plan(*command)
 
     def ours(_: int) -> Sample:
         return by_hand.run(job, stdout=OUTPUT)[0]

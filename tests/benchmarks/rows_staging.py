@@ -12,7 +12,7 @@ from prominence_hpc.wrappers.plan import Artifact, Destination, Output
 from tests.benchmarks import data
 from tests.benchmarks.budgets import Budget
 from tests.benchmarks.measure import Sample, shell, timed
-from tests.benchmarks.plans import DATA, hand, plan
+from tests.benchmarks.plans import hand, plan, seen_by_task
 from tests.benchmarks.workbench import WORK, Workbench
 
 USER = Path.home().name
@@ -35,7 +35,7 @@ def stage_in(bench: Workbench, source: Path, pipeline: str, beside: str) -> None
 
     def ours(_: int) -> Sample:
         artifact = Artifact(name=name, filename=name, source=bench.url("GET", key))
-        sample, report = by_hand.run(plan(bench, "true", artifacts=(artifact,)))
+        sample, report = by_hand.run(plan("true", artifacts=(artifact,)))
         return Sample(report["stage_in_time"] or 0, sample.resident_mib)
 
     def bare(_: int) -> Sample:
@@ -55,7 +55,8 @@ def stage_in(bench: Workbench, source: Path, pipeline: str, beside: str) -> None
 def out_file(bench: Workbench) -> None:
     source = data.random_file(bench)
     bare = shell('curl -sSf -T "$2" "$1" -o /dev/null')
-    stage_out(bench, source, "file", bare, "stage-out of a file", "`curl -T`")
+    row = "stage-out of a file"
+    stage_out(bench, source, "file", bare, row, "`curl -T`")
 
 
 def out_folder(bench: Workbench) -> None:
@@ -66,7 +67,8 @@ def out_folder(bench: Workbench) -> None:
 
 
 def out_text_folder(bench: Workbench) -> None:
-    source = data.text_folder(bench)
+    # gzip makes tens of MB a second: a quarter says as much
+    source = data.text_folder(bench.size // 4)
     bare = shell('tar -C "${2%/*}" -cz "${2##*/}" | curl -sSf -T - "$1" -o /dev/null')
     row = "stage-out of a directory, compressible"
     stage_out(bench, source, "directory", bare, row, "`tar cz | curl -T -`")
@@ -81,16 +83,17 @@ def stage_out(
     beside: str,
 ) -> None:
     by_hand = hand("stage-out")
+    size = data.size_of(source)
 
     def ours(_: int) -> Sample:
         place = Destination(method="put", url=bench.url("PUT", f"{prefix}ours"))
         output = Output(name="result", kind=kind, object_name="ours", destination=place)
-        copy = ("cp", "-r", f"{DATA}/{source.name}", "result")
-        sample, report = by_hand.run(plan(bench, *copy, outputs=(output,)))
+        copy = ("cp", "-r", seen_by_task(source), "result")
+        sample, report = by_hand.run(plan(*copy, outputs=(output,)))
         return Sample(report["stage_out_time"] or 0, sample.resident_mib)
 
     def bare(_: int) -> Sample:
         return timed([*pipeline, bench.url("PUT", f"{prefix}bare"), str(source)])
 
     with bench.objects_below("scratch/bench-stage-out/") as prefix:
-        bench.compare(row, OUT, ours, bare, beside=beside, size_bytes=bench.size)
+        bench.compare(row, OUT, ours, bare, beside=beside, size_bytes=size)

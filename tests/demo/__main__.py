@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tests.demo import on_site, on_this_machine
+from tests.demo import on_this_machine
 from tests.demo.terminal import StepFailed
 from tests.site.errors import SiteError, UnsupportedMachine
 
@@ -32,6 +32,8 @@ def main() -> int:
 
 
 def _play_where_possible() -> None:
+    from tests.demo import on_site  # needs the engine's client, which the other form does not
+
     try:
         on_site.play()
     except UnsupportedMachine as error:

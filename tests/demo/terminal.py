@@ -48,7 +48,7 @@ class Terminal:
                 sys.stdout.flush()
                 lines.append(line)
         if process.returncode != 0:
-            message = f"`{shlex.join(argv)}` ended with exit code {process.returncode}"
+            message = f"`{' '.join(argv[:2])} …` ended with exit code {process.returncode}"
             raise StepFailed(message)
         return "".join(lines)
 

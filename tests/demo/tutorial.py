@@ -72,7 +72,7 @@ def _follow(terminal: Terminal, job: str) -> None:
         for command in ("describe", "stdout", "stderr"):
             terminal.type("prominence", command, job)
         raise
-    terminal.type("prominence", "list", "--last", "1")
+    terminal.type("prominence", "list", "--completed", "--last", "1")
     terminal.type("prominence", "stdout", job)
 
 

@@ -8,29 +8,33 @@ import os
 import sys
 
 
-def main() -> int:
-    if len(sys.argv) != 2:
+def main(arguments: "list[str]") -> int:
+    """Run one job; the outermost line, since from a zip file the default hook prints no source."""
+    if len(arguments) != 1:
         sys.stderr.write("usage: runner.pyz PLAN\n")
         return 2
-    from .job import Job
-
-    return Job(os.fsencode(sys.argv[1])).run()
-
-
-def guarded() -> int:
-    """The outermost line: from a zip file the default hook would print no source lines."""
+    job = None
     try:
-        return main()
-    except Exception:  # noqa: BLE001
+        from .job import Job
+
+        job = Job(os.fsencode(arguments[0]))
+        return job.run()
+    except Exception as error:  # noqa: BLE001
         import traceback
 
         traceback.print_exc()
+        if job is not None:
+            job.crashed(error)
         return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+
+
+def entry() -> None:
+    """Run and leave at once: threads that hang on a network must not keep a finished job."""
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    # Threads that hang on a network must not keep a finished job: nothing is left to be flushed.
-    os._exit(guarded())
+    entry()

@@ -2,8 +2,15 @@
 
 import os
 
-from .errors import ARTIFACT_FAILED, INPUT_FAILED, UNPACK_FAILED
-from .errors import Corrupt, JobFailed, TransferError, UnsafeName
+from .errors import (
+    ARTIFACT_FAILED,
+    INPUT_FAILED,
+    UNPACK_FAILED,
+    Corrupt,
+    JobFailed,
+    TransferError,
+    UnsafeName,
+)
 from .fence import Fence
 from .retry import Transient
 from .stream import write_all
@@ -77,7 +84,7 @@ def _marked(blocks: "Iterator[bytes]") -> "Iterator[bytes]":
         for block in blocks:
             yield block
     except (TransferError, Transient, Corrupt) as error:
-        raise _Delivered() from error
+        raise _Delivered from error
 
 
 def _deliver(artifact: "dict[str, Any]", blocks: "Iterator[bytes]", fence: Fence) -> None:
@@ -115,10 +122,10 @@ def plain(blocks: "Iterator[bytes]") -> "Iterator[bytes]":
 
     Decompression goes on in a thread of its own while the caller writes.
     """
-    from .decompress import decompressed, sniff
+    from .decompress import SNIFFED, decompressed, sniff
 
     start = b""
-    while len(start) < 6:
+    while len(start) < SNIFFED:
         block = next(blocks, None)
         if block is None:
             break
@@ -143,4 +150,3 @@ def _words(error: "BaseException | None") -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     return str(error)
-

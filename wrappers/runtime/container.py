@@ -25,6 +25,9 @@ DEVICES = (
     "GPU_DEVICE_ORDINAL",
     "ZE_AFFINITY_MASK",
 )
+# The shell inside of Apptainer (mvdan/sh) takes these two control characters for its own marks: the one
+# loses every variable, the other gains a backslash and a newline. Seen with 1.4.5.
+UNPASSABLE = re.compile("[\x80\x81]")
 PREFIXES = ("APPTAINER", "SINGULARITY")
 
 
@@ -37,7 +40,7 @@ def environment(
     variables.update(plan["environment"])
     for name, value in plan["parameters"].items():
         variables["PROMINENCE_PARAMETER_" + name] = value
-    variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))  # noqa: S108
+    variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))
     variables.update(
         PROMINENCE_CPUS=str(plan["cpus"]),
         PROMINENCE_MEMORY="%g" % plan["memory_gb"],
@@ -77,6 +80,9 @@ def runtime_environment(
         if not IDENTIFIER.match(name):
             detail = "Environment variable %s: a name is letters, digits and _." % shown(name)
             raise JobFailed(TASK_NOT_STARTED, detail)
+        if UNPASSABLE.search(value):
+            detail = "Environment variable %s: containers cannot be given U+0080 or U+0081." % name
+            raise JobFailed(TASK_NOT_STARTED, detail)
         kept[encode(prefix + name)] = encode(_protected(value) if quote else value)
     return kept
 
@@ -106,7 +112,7 @@ def bind(source: bytes, target: bytes) -> "list[bytes]":
     if re.search(rb'[,:\\"\n]', source + target):
         fields = [b"source=" + source, b"destination=" + target]
         quoted = [b'"' + field.replace(b'"', b'""') + b'"' for field in fields]
-        return [b"--mount", b",".join([b"type=bind"] + quoted)]
+        return [b"--mount", b",".join([b"type=bind", *quoted])]
     return [b"--bind", source + b":" + target]
 
 

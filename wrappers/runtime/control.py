@@ -54,7 +54,7 @@ class Control:
     def check(self) -> None:
         """Raises Stopped where there is no time to go on."""
         if (self.signal_number and not self.staging_out) or self.left() <= 0:
-            raise Stopped()
+            raise Stopped
 
     def sleep(self, seconds: float) -> None:
         """Wait, in short steps; raises Stopped as soon as that is called for."""

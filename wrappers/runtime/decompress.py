@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     Make = Callable[[], Any]
 
 MAGIC = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00"}
+TAR_MARK, TAR_AT = b"ustar", 257
+SNIFFED = TAR_AT + len(TAR_MARK)  # bytes that sniffing wants
 SLICE = 1 << 16  # compressed bytes at a time
 OUTPUT = 1 << 20  # expanded bytes at a time
 
@@ -37,6 +39,15 @@ class Inflater:
         return out
 
 
+def errors_of(kind: str) -> "tuple[type, ...]":
+    """What the decompressor of this kind raises about its data; bz2 raises a bare OSError beside."""
+    if kind == "xz":
+        from lzma import LZMAError
+
+        return (LZMAError, EOFError)
+    return (zlib.error, ValueError, EOFError)
+
+
 def maker(kind: str) -> "Make":
     """What makes a decompressor for one member of a file of this kind."""
     if kind == "bzip2":
@@ -52,6 +63,8 @@ def maker(kind: str) -> "Make":
 
 def sniff(start: bytes) -> "str | None":
     """Which compression these first bytes of a file announce."""
+    if start[TAR_AT : TAR_AT + len(TAR_MARK)] == TAR_MARK:
+        return None  # a tar file whose first name happens to begin so
     for kind, magic in MAGIC.items():
         if start.startswith(magic):
             return kind
@@ -67,15 +80,13 @@ def decompressed(blocks: "Iterator[bytes]", kind: str) -> "Iterator[bytes]":
             while piece:
                 if engine.eof:  # between members: padding may follow, and a further member
                     piece = piece.lstrip(b"\0")
-                    if not piece:
-                        break
                     if not piece.startswith(MAGIC[kind][: len(piece)]):
                         return
-                    engine = make()
-                for out in expand(engine, piece):
-                    yield out
-                piece = engine.unused_data if engine.eof else b""
-    except (zlib.error, ValueError, EOFError) as error:
+                    engine = make() if piece else engine
+                if piece:
+                    yield from expand(engine, piece)
+                    piece = engine.unused_data if engine.eof else b""
+    except errors_of(kind) as error:
         msg = "not valid %s data: %s" % (kind, error)
         raise Corrupt(msg) from error
     except OSError as error:

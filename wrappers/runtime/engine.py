@@ -27,7 +27,7 @@ class Engine:
             detail = "Neither apptainer nor singularity is on PATH of this node."
             raise JobFailed(RUNTIME_MISSING, detail)
         self.path = found[0]
-        self._version = None  # type: Optional[str]
+        self._version: "Optional[str]" = None
         self._asked = subprocess.Popen(
             [self.path, b"--version"],
             stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ class Engine:
         log_path = os.path.join(scratch.build, b"output-%d" % time.time())
         with open(log_path, "w+b") as output:
             child = subprocess.Popen(
-                [self.path] + words,
+                [self.path, *words],
                 env=env,
                 cwd=scratch.build,
                 stdin=subprocess.DEVNULL,

@@ -67,7 +67,7 @@ class Fence:
 
     def __init__(self, root: bytes) -> None:
         self._root = os.open(root, _DIRECTORY)
-        self._parts = ()  # type: Parts
+        self._parts: "Parts" = ()
         self._folder = self._root  # the descriptor of _parts: members of one folder come together
 
     def __enter__(self) -> "Fence":

@@ -25,7 +25,7 @@ class Fetcher:
     def __init__(self, plan: "PlanFile", control: "Control") -> None:
         self.plan = plan
         self.control = control
-        self._web = None  # type: Optional[Web]
+        self._web: "Optional[Web]" = None
 
     @property
     def web(self) -> "Web":
@@ -88,7 +88,7 @@ class _Download:
 
     def __init__(self) -> None:
         self.position = 0
-        self.total = None  # type: Optional[int]
+        self.total: "Optional[int]" = None
         self.tag = ""
         self.ended = False
         self._skip = 0

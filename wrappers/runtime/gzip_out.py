@@ -20,19 +20,37 @@ def stored_length(length: int) -> int:
 
 
 def stored(blocks: "Iterator[bytes]") -> "Iterator[bytes]":
-    """gzip without compression."""
-    crc = length = 0
-    yield HEADER
-    for block in sized(blocks, 16 * STORED):
+    """gzip without compression; the data are copied once."""
+    crc = length = held = ready = 0
+    out: "list[bytes | memoryview]" = [HEADER]
+    parts: "list[memoryview]" = []
+    for block in blocks:
         crc = zlib.crc32(block, crc)
         length += len(block)
         view = memoryview(block)
-        pieces = []
-        for start in range(0, len(block), STORED):
-            piece = view[start : start + STORED]
-            pieces += [struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF), piece]
-        yield b"".join(pieces)
-    yield struct.pack("<BHHLL", 1, 0, 0xFFFF, crc, length & 0xFFFFFFFF)
+        while view:
+            part = view[: STORED - held]
+            view = view[len(part) :]
+            parts.append(part)
+            held += len(part)
+            if held == STORED:
+                out += [_FULL, *parts]
+                ready += held
+                parts, held = [], 0
+        if ready >= PIECE:
+            yield b"".join(out)
+            out, ready = [], 0
+    if parts:
+        out += [_stored_header(held), *parts]
+    out.append(struct.pack("<BHHLL", 1, 0, 0xFFFF, crc, length & 0xFFFFFFFF))
+    yield b"".join(out)
+
+
+def _stored_header(length: int) -> bytes:
+    return struct.pack("<BHH", 0, length, length ^ 0xFFFF)
+
+
+_FULL = _stored_header(STORED)
 
 
 def compressed(blocks: "Iterator[bytes]", threads: int) -> "Iterator[bytes]":
@@ -41,7 +59,7 @@ def compressed(blocks: "Iterator[bytes]", threads: int) -> "Iterator[bytes]":
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque()  # type: deque[object]
+        waiting: "deque[object]" = deque()
         try:
             for block in sized(blocks, PIECE):
                 waiting.append(pool.submit(_member, block))
@@ -61,7 +79,7 @@ def _member(data: bytes) -> bytes:
 
 def sized(blocks: "Iterator[bytes]", size: int) -> "Iterator[bytes]":
     """The same bytes in blocks of ``size``, the last one shorter; it never yields nothing."""
-    pieces = []  # type: list[bytes]
+    pieces: "list[bytes]" = []
     held = 0
     for block in blocks:
         while held + len(block) >= size:

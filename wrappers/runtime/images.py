@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .scratch import Scratch
 
 SIF_MARK, SIF_AT = b"SIF_MAGIC", 32
-TAR_MARK, TAR_AT = b"ustar", 257
 PULL_PATIENCE_SECONDS = 300.0
 
 
@@ -48,8 +47,8 @@ class Images:
         self.scratch = scratch
         self.cache = cache
         self.log = log
-        self.ready = {}  # type: dict[int, Image]
-        self.failed = {}  # type: dict[int, str]
+        self.ready: "dict[int, Image]" = {}
+        self.failed: "dict[int, str]" = {}
 
     def get(self, index: int) -> None:
         """Make ``ready[index]``; raises JobFailed with the image's name, or Stopped."""
@@ -165,7 +164,7 @@ def _write(path: bytes, blocks: "Iterator[bytes]") -> None:
 
 def _is_archive(path: bytes) -> bool:
     """Whether this is a tar file, compressed or not: a docker archive that must be converted."""
-    from .decompress import sniff
+    from .decompress import TAR_AT, TAR_MARK, sniff
 
     with open(path, "rb") as stream:
         start = stream.read(512)

@@ -4,7 +4,7 @@ import os
 import time
 
 from .control import Control
-from .errors import ENDED_EARLY, MEMORY, WALLTIME, JobFailed, Stopped
+from .errors import ENDED_EARLY, MEMORY, WALLTIME, WRAPPER_FAILED, JobFailed, Stopped
 from .log import Log
 from .metrics import attempt, cpu, provisioned
 from .namespace import of_plan
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Callable, Optional
 
     from .engine import Engine
+    from .image_cache import ImageCache
     from .images import Images
 
 EXIT = {"completed": 0, "failed": 10, "killed": 11}
@@ -39,7 +40,7 @@ class Job:
         report_path = os.path.join(self.file.folder, b"report.json")
         self.report = ReportFile(report_path, plan["job_id"], attempt(), start)
         self.report.document["cpu"] = cpu()
-        self.scratch = None  # type: Optional[Scratch]
+        self.scratch: "Optional[Scratch]" = None
         self.outcome, self.reason, self.detail = "completed", "", ""
         self.tasks_began = False
 
@@ -62,6 +63,12 @@ class Job:
             self._clean_up()
         return EXIT[self.outcome]
 
+    def crashed(self, error: Exception) -> None:
+        """The wrapper itself failed: leave that as the report, the traceback goes to stderr."""
+        self.log("crashed: %r" % error)
+        detail = "%s: %s" % (type(error).__name__, error)
+        self.report.finish("failed", WRAPPER_FAILED, shown(detail))
+
     def _end(self, outcome: str, reason: str, detail: str) -> None:
         if self.outcome == "completed":
             self.outcome, self.reason, self.detail = outcome, reason, detail
@@ -75,7 +82,7 @@ class Job:
         engine = Engine()
         base = base_folder(self.plan)
         self.scratch = Scratch(base, self.plan["job_id"])
-        self.report.document["provisioned"] = provisioned(self.plan, self.scratch.path)
+        self.report.document["provisioned"] = provisioned(self.plan)
         images = self._stage_in(self.scratch, engine)
         self.report.document["runtime_version"] = engine.version
         self.report.document["stage_in_time"] = round(time.time() - start, 3)
@@ -85,11 +92,9 @@ class Job:
         from .artifacts import fetch_artifact, write_inputs
         from .fetch import Fetcher
         from .images import Images
-        from .tasks import task_entry
+        from .tasks import check_runtime, task_entry
 
         for task in self.plan["tasks"]:
-            from .tasks import check_runtime
-
             check_runtime(task)
         write_inputs(self.plan["inputs"], scratch.work)
         fetcher = Fetcher(self.file, self.control)
@@ -116,7 +121,7 @@ class Job:
 
             run_all(actions, self.control)
 
-    def _cache(self) -> "Optional[object]":
+    def _cache(self) -> "Optional[ImageCache]":
         from .image_cache import open_cache
         from .scratch import expand
 
@@ -175,6 +180,7 @@ class Job:
             stage_out.unfinished()
         failure = stage_out.failure()
         if failure is not None:
+            self._judge_time()  # a signal meanwhile is the better explanation
             self._end("failed", *failure)
         self.report.document["stage_out_time"] = round(time.time() - start, 3)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 def cpu() -> "dict[str, str]":
     """Vendor, model and clock of the first processor, as /proc/cpuinfo has them."""
     wanted = {"vendor_id": "vendor", "model name": "model", "cpu MHz": "clock"}
-    found = {}  # type: dict[str, str]
+    found: "dict[str, str]" = {}
     for line in _read("/proc/cpuinfo").split("\n\n", 1)[0].splitlines():
         key, _, value = line.partition(":")
         if key.strip() in wanted:
@@ -26,7 +26,7 @@ def attempt() -> int:
     return int(_ad("_CONDOR_JOB_AD").get("NumJobStarts", 0))
 
 
-def provisioned(plan: "dict[str, Any]", scratch: bytes) -> "dict[str, float]":
+def provisioned(plan: "dict[str, Any]") -> "dict[str, float]":
     """CPUs and memory (GB) per node, disk (GB), nodes: the scheduler's word, else the plan's."""
     machine = _ad("_CONDOR_MACHINE_AD")
     environ = os.environ
@@ -64,7 +64,7 @@ def memory_kills() -> "int | None":
 
 def _ad(variable: str) -> "dict[str, float]":
     """The numbers of a ClassAd file that HTCondor leaves for the job; empty elsewhere."""
-    numbers = {}  # type: dict[str, float]
+    numbers: "dict[str, float]" = {}
     path = os.environ.get(variable, "")
     for line in _read(path).splitlines() if path else ():
         key, _, value = line.partition("=")

@@ -38,7 +38,7 @@ class Namespace:
         Raises UnsafeName where it ends outside.
         """
         pending = [part for part in reversed(os.path.join(HOME, name).split(b"/"))]
-        current = []  # type: list[bytes]
+        current: "list[bytes]" = []
         links = LINKS
         while pending:
             part = pending.pop()

@@ -4,8 +4,7 @@ import fnmatch
 import os
 import stat
 
-from .errors import OUTPUT_MISSING, UPLOAD_FAILED
-from .errors import Stopped, TransferError, UnsafeName
+from .errors import OUTPUT_MISSING, UPLOAD_FAILED, Stopped, TransferError, UnsafeName
 from .text import decode, encode, shown
 from .upload import file_body
 
@@ -19,7 +18,9 @@ if TYPE_CHECKING:
     from .report import ReportFile
     from .upload import Body, Uploader
 
-MEMORY_BYTES = 32 << 20  # of a packed folder that may wait in memory for its length to be known
+# Of packed folders that wait in memory for their length to be known: a part of the job's memory,
+# which its tasks have left by now; four folders may be under way at once.
+MEMORY_PART, LEAST_BYTES, MOST_BYTES = 1 / 8, 32 << 20, 512 << 20
 
 
 class Missing(Exception):
@@ -45,7 +46,7 @@ class StageOut:
             {"name": output["name"], "kind": output["kind"], "objects": [], "error": None}
             for output in plan.document["outputs"]
         ]  # type: list[dict[str, Any]]
-        self.reasons = {}  # type: dict[int, str]
+        self.reasons: "dict[int, str]" = {}
         report.document["outputs"] = self.entries
 
     def store(self, index: int) -> None:
@@ -76,6 +77,12 @@ class StageOut:
         self.reasons[index] = reason
         self.log("output %s: %s" % (name, words))
 
+    def unfinished(self) -> None:
+        """Time was over: say so of every output that had no end yet."""
+        for index, entry in enumerate(self.entries):
+            if entry["error"] is None and not entry["objects"]:
+                self._failed(index, UPLOAD_FAILED, "no time was left for it")
+
     def failure(self) -> "tuple[str, str] | None":
         """Reason and detail of the first output, in the plan's order, that was not stored."""
         if not self.reasons:
@@ -83,7 +90,11 @@ class StageOut:
         first = min(self.reasons)
         entry = self.entries[first]
         more = " (and %d more)" % (len(self.reasons) - 1) if len(self.reasons) > 1 else ""
-        return self.reasons[first], "Output %s: %s%s." % (shown(entry["name"]), entry["error"], more)
+        return self.reasons[first], "Output %s: %s%s." % (
+            shown(entry["name"]),
+            entry["error"],
+            more,
+        )
 
     def _bodies(self, output: "dict[str, Any]") -> "Iterator[tuple[str, Body]]":
         if output["kind"] == "pattern":
@@ -94,11 +105,13 @@ class StageOut:
         kind = _kind(path)
         if output["kind"] == "file":
             if kind != stat.S_IFREG:
-                raise Missing("it is not a regular file")
+                msg = "it is not a regular file"
+                raise Missing(msg)
             yield output["object_name"], file_body(path)
         else:
             if kind != stat.S_IFDIR:
-                raise Missing("it is not a directory")
+                msg = "it is not a directory"
+                raise Missing(msg)
             known = output["destination"]["method"] != "folder"
             yield output["object_name"], self._folder_body(path, encode(output["name"]), known)
 
@@ -110,7 +123,8 @@ class StageOut:
             if stat.S_ISREG(os.lstat(path).st_mode):
                 found.append((name.lstrip(b"/"), path))
         if not found:
-            raise Missing("no file matches")
+            msg = "no file matches"
+            raise Missing(msg)
         return found
 
     def _expand(self, pattern: bytes) -> "set[bytes]":
@@ -132,12 +146,16 @@ class StageOut:
         names = [name for name in names if hidden or not name.startswith(b".")]
         return fnmatch.filter(names, step)
 
+    def _memory(self) -> int:
+        part = int(self.plan.document["memory_gb"] * MEMORY_PART * (1 << 30))
+        return max(LEAST_BYTES, min(part, MOST_BYTES))
+
     def _folder_body(self, path: bytes, name: bytes, need_length: bool) -> "Body":
         from .packing import folder_body
 
         top = os.path.basename(name.rstrip(b"/")) or b"output"
         threads = max(1, min(int(self.plan.document["cpus"]), os.cpu_count() or 1, 8))
-        body, folder = folder_body(path, top, threads, MEMORY_BYTES if need_length else 0)
+        body, folder = folder_body(path, top, threads, self._memory() if need_length else 0)
         for skipped in folder.skipped:
             self.log("output %s: %s is no file and is left out" % (decode(name), decode(skipped)))
         return body
@@ -147,4 +165,5 @@ def _kind(path: bytes) -> int:
     try:
         return stat.S_IFMT(os.lstat(path).st_mode)
     except FileNotFoundError as error:
-        raise Missing("no such file or directory") from error
+        msg = "no such file or directory"
+        raise Missing(msg) from error

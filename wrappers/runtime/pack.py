@@ -31,9 +31,9 @@ class Folder:
     """
 
     def __init__(self, top: bytes, name: bytes) -> None:
-        self.skipped = []  # type: list[bytes]
-        self.changed = []  # type: list[bytes]
-        self._linked = {}  # type: dict[tuple[int, int], bytes]
+        self.skipped: "list[bytes]" = []
+        self.changed: "list[bytes]" = []
+        self._linked: "dict[tuple[int, int], bytes]" = {}
         self.members = [_member(top, name, os.lstat(top), b"")]
         self._add_below(top, name)
         content = sum(len(m.header) + _padded(m.size) for m in self.members)
@@ -86,22 +86,24 @@ class Folder:
             os.close(descriptor)
         yield b"\0" * (-member.size % tarfile.BLOCKSIZE)
 
-    def incompressible(self, samples: int = 64, size: int = 1 << 16) -> bool:
-        """Whether gzip would gain less than a twentieth, by blocks spread over the whole content."""
+    def shrinks_to(self, samples: int = 64, size: int = 1 << 16) -> float:
+        """Which part of the content gzip would leave, by samples from all over it."""
         import zlib
 
         total = sum(member.size for member in self.members)
         step = max(total // samples, 1)
-        taken = packed = position = 0
-        mark = step // 2
+        # Not evenly spaced, or data with a period would be met at the same phase again and again.
+        marks = (k * step + k * 0x9E3779B1 % step for k in range(samples))
+        taken, packed, position = 0, 0, 0
+        mark = next(marks)
         for member in self.members:
-            while mark < position + member.size and taken < samples * size:
+            while mark < position + member.size:
                 data = _sample(member.path, mark - position, size)
                 taken += len(data)
                 packed += len(zlib.compress(data, 1))
-                mark += step
+                mark = next(marks, total)
             position += member.size
-        return taken > 0 and packed > 0.95 * taken
+        return packed / taken if taken else 0.0
 
 
 def _scan(path: bytes) -> "list[os.DirEntry[bytes]]":
@@ -156,4 +158,3 @@ def open_to_read(path: bytes) -> int:
     except PermissionError:
         os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | 0o600)
         return os.open(path, flags)
-

@@ -20,7 +20,7 @@ def run_all(
     to the end of the process, they are daemons.
     """
     todo = list(reversed(actions))
-    errors = []  # type: list[BaseException]
+    errors: "list[BaseException]" = []
 
     def work() -> None:
         while todo and not (errors and stop_at_error):

@@ -20,7 +20,7 @@ class PlanFile:
     def __init__(self, path: bytes) -> None:
         self.path = os.path.abspath(path)
         self.folder = os.path.dirname(self.path)
-        self.document = load(self.path)  # type: dict[str, Any]
+        self.document: "dict[str, Any]" = load(self.path)
 
     def reload(self) -> None:
         """Take over renewed addresses; a plan that cannot be read now leaves the old one standing."""

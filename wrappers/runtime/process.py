@@ -164,4 +164,3 @@ def _parent(pid: int) -> int:
             return int(stream.read().rpartition(b")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
-

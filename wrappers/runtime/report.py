@@ -16,7 +16,7 @@ class ReportFile:
 
     def __init__(self, path: bytes, job_id: int, attempt: int, start: float) -> None:
         self.path = path
-        self.document = {
+        self.document: "dict[str, Any]" = {
             "version": REPORT_VERSION,
             "job_id": job_id,
             "attempt": attempt,
@@ -36,7 +36,7 @@ class ReportFile:
             "provisioned": {},
             "tasks": [],
             "outputs": [],
-        }  # type: dict[str, Any]
+        }
 
     def write(self) -> None:
         """Leaves either the old report or the new one, also through a crash of the node."""

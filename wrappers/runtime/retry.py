@@ -43,7 +43,7 @@ class Backoff:
 
         if self.control.left() <= self.delay or time.time() - self.since > self.patience:
             raise error
-        wait = self.delay * random.uniform(0.5, 1.0)  # noqa: S311 (no secret: spreads out nodes)
+        wait = self.delay * random.uniform(0.5, 1.0)
         self.control.sleep(max(wait, min(error.after or 0.0, LONGEST_SECONDS)))
         self.delay = min(self.delay * 2, LONGEST_SECONDS)
 

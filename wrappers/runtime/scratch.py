@@ -33,7 +33,7 @@ def base_folder(plan: "dict[str, Any]") -> bytes:
         value = os.environb.get(name)
         if value and os.path.isdir(value):
             return value
-    return b"/tmp"  # noqa: S108 (a folder of our own is made in it)
+    return b"/tmp"
 
 
 class Scratch:

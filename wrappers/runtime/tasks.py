@@ -42,7 +42,7 @@ class TaskRunner:
         self.log = log
         self.memory_killed = False
         self.over_time = False
-        self._used = set()  # type: set[int]
+        self._used: "set[int]" = set()
 
     def run_all(self, images: "dict[int, Image]") -> None:
         """Run the tasks until one fails for good or the job's time is over."""
@@ -78,9 +78,7 @@ class TaskRunner:
         check_runtime(task)
         self._make_workdir(task)
         variables = environment(self.plan, number, os.environ)
-        env = runtime_environment(
-            os.environb, self.scratch, variables, self.engine.version
-        )
+        env = runtime_environment(os.environb, self.scratch, variables, self.engine.version)
         words = argv(self.engine.path, self.plan, number, image.path, self.scratch)
         stdout = self._open_stdout(task)
         kills = memory_kills()

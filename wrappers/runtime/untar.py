@@ -33,7 +33,7 @@ def untar(blocks: "Iterator[bytes]", fence: "Fence") -> None:
         except UnsafeName as error:
             msg = "member %s is refused: %s" % (shown(encode(member.name)), error)
             raise UnsafeName(msg) from error
-        archive.members = []  # tarfile would keep every header in memory
+        archive.members = []  # type: ignore[attr-defined] # tarfile would keep every header in memory
     stream.drain()
 
 
@@ -106,7 +106,7 @@ def _file(member: tarfile.TarInfo, name: bytes, stream: Stream, fence: "Fence") 
 
 def _sparse(member: tarfile.TarInfo, descriptor: int, stream: Stream) -> None:
     """A file with holes: the archive holds the parts that are none, one after the other."""
-    parts = member.sparse  # type: ignore[attr-defined]
+    parts: "list[tuple[int, int]]" = member.sparse  # type: ignore[assignment]
     for offset, size in parts:
         if offset < 0 or size < 0:
             msg = "member %s has holes of a negative size" % shown(encode(member.name))

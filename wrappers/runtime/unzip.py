@@ -52,7 +52,7 @@ class _Local:
 def unzip(blocks: "Iterator[bytes]", fence: "Fence") -> None:
     """Unpack every member into the fence; raises UnsafeName or Corrupt with the member's name."""
     stream = Stream(blocks)
-    came = set()  # type: set[bytes]
+    came: "set[bytes]" = set()
     mark = stream.read(4)
     while mark == LOCAL:
         local = _Local(stream)
@@ -60,7 +60,7 @@ def unzip(blocks: "Iterator[bytes]", fence: "Fence") -> None:
             _unpack(local, stream, fence)
         came.add(local.name)
         mark = stream.read(4)
-    listed = set()  # type: set[bytes]
+    listed: "set[bytes]" = set()
     while mark == CENTRAL:
         name = _finish(stream, fence, came)
         listed.add(name)
@@ -209,4 +209,3 @@ def _apply(fence: "Fence", name: bytes, mode: int) -> None:
     else:
         msg = "it is a device, a pipe or of an unknown kind"
         raise UnsafeName(msg)
-

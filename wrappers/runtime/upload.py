@@ -160,7 +160,9 @@ class Uploader:
         from .ahead import read_ahead
 
         path = os.path.join(folder, encode(name))
-        part = os.path.join(os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii"))
+        part = os.path.join(
+            os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii")
+        )
         digest = hashlib.sha256()
         size = 0
         try:

@@ -33,16 +33,14 @@ class Web:
 
     def __init__(self, certificates: "Optional[str]" = None) -> None:
         self._certificates = certificates
-        self._context = None  # type: Optional[ssl.SSLContext]
+        self._context: "Optional[ssl.SSLContext]" = None
 
     def connect(self, url: str) -> "tuple[http.client.HTTPConnection, str, dict[str, str]]":
         """A connection not yet opened, the request's target, and headers for a proxy."""
-        from urllib.request import getproxies_environment, proxy_bypass_environment
-
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        proxy = None if proxy_bypass_environment(host) else getproxies_environment().get(parts.scheme)
+        proxy = _proxy(parts.scheme, host)
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         if proxy is None:
             return self._connection(parts.scheme, host, port), target, {}
@@ -113,7 +111,7 @@ def network_error(error: Exception) -> Exception:
         return Transient("the server did not answer for %d s" % TIMEOUT_SECONDS)
     if isinstance(error, http.client.RemoteDisconnected):
         return Transient("the server closed the connection without an answer")
-    return Transient("connection failed: %s" % (error or type(error).__name__))
+    return Transient("connection failed: %s" % (str(error) or type(error).__name__))
 
 
 def failure(response: http.client.HTTPResponse) -> Exception:
@@ -131,6 +129,15 @@ def failure(response: http.client.HTTPResponse) -> Exception:
         after = response.getheader("Retry-After") or ""
         return Transient(message, float(after) if after.isdigit() else None)
     return Refused(response.status, message)
+
+
+def _proxy(scheme: str, host: str) -> "Optional[str]":
+    """The proxy that http_proxy, https_proxy and no_proxy name, in either case."""
+    from urllib import request
+
+    if request.proxy_bypass_environment(host):  # type: ignore[attr-defined]
+        return None
+    return request.getproxies_environment().get(scheme)
 
 
 def _login(user: "Optional[str]", password: "Optional[str]") -> "dict[str, str]":

@@ -93,7 +93,9 @@ def test_local_files_are_put_in_place(tmp_path: Path, monkeypatch: pytest.Monkey
     given = {"filename": "mine", "content": "aGk="}
     inputs = ["file://both", "file://only beside", f"file://{program}", given]
     expanded = expand({"tasks": [{"image": "x"}], "resources": RESOURCES, "inputs": inputs}, folder)
-    assert [(item["filename"], base64.b64decode(item["content"])) for item in expanded["inputs"]] == [
+    assert [
+        (item["filename"], base64.b64decode(item["content"])) for item in expanded["inputs"]
+    ] == [
         ("both", b"here"),
         ("only beside", b"beside the description"),
         ("program", bytes(range(256))),

@@ -158,8 +158,8 @@ def test_the_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
             create(store)
     finally:
         os.umask(before)
-    (path,) = tmp_path.iterdir()  # no journal is left
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"state.db": 0o600, "state.db-journal": 0o600}
 
 
 def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A scheduler that is a folder: one file for each submission. What is tested is our handling of it."""
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,14 +48,17 @@ class FakeBackend:
         path.unlink()
 
     def _take(self, tag: str) -> str:
-        number = len(list(self.folder.glob("*.job"))) + 1
+        """In one step, as a scheduler's transaction: a file that is complete gets its name."""
+        written = self.folder / f"new.{os.getpid()}"
+        written.write_text(tag)
+        number = len(self.submissions()) + 1
         while True:
             try:
-                with (self.folder / f"{number}.job").open("x") as file:
-                    file.write(tag)
+                (self.folder / f"{number}.job").hardlink_to(written)
             except FileExistsError:
                 number += 1
             else:
+                written.unlink()
                 return str(number)
 
     def submissions(self) -> dict[str, str]:
@@ -109,5 +113,3 @@ def intend(store: Store, *, ready: bool = True) -> tuple[JobRecord, Submission]:
     if ready:
         write_submission(submission)
     return record, submission
-
-

@@ -1,4 +1,4 @@
-"""Run as a program: kill a process at every line that it runs of ours, recover, tell what is left.
+"""Run as a program: kill a process at each line of ours that it runs, recover, tell what is left.
 
 A program of its own, as it forks for each line: the test's process may have threads. Prints a JSON
 list with one entry for each line, and one for the run that was not killed.
@@ -18,7 +18,8 @@ from prominence_hpc.adapter.store import Store
 from prominence_hpc.adapter.submission import SETTLE_SECONDS, recover, submit_job
 from tests.unit.submission.fake_scheduler import FakeBackend, intend
 
-OURS = ("/adapter/", "fake_scheduler.py")
+# Where something outside the process is changed; not where rows are decoded.
+OURS = ("store.py", "database.py", "submission.py", "state_folder.py", "fake_scheduler.py")
 
 
 def create(state: Path, backend: FakeBackend) -> None:
@@ -63,7 +64,10 @@ def main(scenario: str, folder: Path) -> None:
 def killed_at(
     line: int, action: Callable[[Path, FakeBackend], None], state: Path, backend: FakeBackend
 ) -> str | None:
-    """Run ``action`` in a child that dies before its Nth line of ours; where that was, or None."""
+    """Run ``action`` in a child that dies before its Nth line of ours; where that was, or None.
+
+    Lines are counted when first run: the hundredth column of a row is no new place.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -87,15 +91,17 @@ class Killer:
     def __init__(self, line: int, report: int) -> None:
         self.left = line
         self.report = report
+        self.seen: set[tuple[str, int]] = set()
 
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
-        if not any(part in frame.f_code.co_filename for part in OURS):
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if not frame.f_code.co_filename.endswith(OURS):
             return None
-        if event == "line":
+        place = (frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and place not in self.seen:
+            self.seen.add(place)
             self.left -= 1
             if self.left == 0:
-                where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-                os.write(self.report, where.encode())
+                os.write(self.report, f"{Path(place[0]).name}:{place[1]}".encode())
                 os.kill(os.getpid(), signal.SIGKILL)
         return self
 

@@ -170,20 +170,21 @@ def test_an_end_without_a_report_is_a_failure_after_the_grace(code: int | None) 
     )
     words = "" if code is None else f"; exit code {code}"
     for last, when in [
-        (report("stage-in"), "in phase stage-in"),
-        (None, "before its first report"),
+        (report("stage-in"), "ended in phase stage-in without a final report"),
+        (None, "ended without a report"),
     ]:
         told = verdict(queue=replace(recent, end_time=NOW - 61), report=last)
         assert (told.status, told.final) == ("failed", True)
-        assert told.reason == (
-            f"The job ended {when} without a final report{words}; see prominence stderr 17"
-        )
+        assert told.reason == f"The job {when}{words}; see prominence stderr 17"
 
 
 def test_an_end_by_signal_is_a_kill() -> None:
     told = verdict(queue=ended(Cause.SIGNALED, exit_code=137), report=report("tasks"))
     assert (told.status, told.final) == ("killed", True)
-    assert told.reason.startswith("The job was ended by a signal in phase tasks; exit code 137; ")
+    assert told.reason == (
+        "The job was ended by a signal in phase tasks without a final report; exit code 137;"
+        " see prominence stderr 17"
+    )
 
 
 def test_a_young_job_that_is_not_seen_yet_is_as_it_was() -> None:

@@ -1,0 +1,179 @@
+"""The calls into ``htcondor2``: each with a deadline, plain data in and out, our errors."""
+
+import json
+import os
+import select
+import signal
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
+
+__all__ = ["act_remove", "history", "query", "submit"]
+
+_BLOCK_BYTES = 1 << 16
+
+# Parts of what the bindings say where the schedd was not reached at all: no request has left.
+_NO_SCHEDD = ("unable to locate", "failed to connect", "connection refused", "no route to host")
+# … and where the bindings cannot read the submit description: a site's directive is wrong.
+_MISREAD = ("parse", "submit:")
+
+
+def submit(description: str, *, timeout_seconds: float) -> str:
+    """Submit the one job of a submit description; returns ``CLUSTER.PROC``."""
+
+    def call(htcondor2: Any) -> str:
+        result = htcondor2.Schedd().submit(htcondor2.Submit(description))
+        return f"{result.cluster()}.{result.first_proc()}"
+
+    answer: str = _call("submit", call, timeout_seconds)
+    return answer
+
+
+def query(
+    constraint: str, attributes: Sequence[str], *, timeout_seconds: float
+) -> list[dict[str, Any]]:
+    """The records in the queue that satisfy ``constraint``."""
+
+    def call(htcondor2: Any) -> list[dict[str, Any]]:
+        return _plain(htcondor2.Schedd().query(constraint, list(attributes)), attributes)
+
+    answer: list[dict[str, Any]] = _call("query", call, timeout_seconds)
+    return answer
+
+
+def history(
+    constraint: str, attributes: Sequence[str], *, limit: int, timeout_seconds: float
+) -> list[dict[str, Any]]:
+    """The newest records of the history, at most ``limit``, that satisfy ``constraint``."""
+
+    def call(htcondor2: Any) -> list[dict[str, Any]]:
+        return _plain(htcondor2.Schedd().history(constraint, list(attributes), limit), attributes)
+
+    answer: list[dict[str, Any]] = _call("history", call, timeout_seconds)
+    return answer
+
+
+def act_remove(handles: Sequence[str], *, timeout_seconds: float) -> None:
+    """Remove jobs from the queue; those that are not in it (any more) are no error."""
+
+    def call(htcondor2: Any) -> int:
+        reason = "Deleted through prominence"
+        answer = htcondor2.Schedd().act(htcondor2.JobAction.Remove, list(handles), reason)
+        return int(answer["TotalPermissionDenied"])
+
+    denied: int = _call("remove", call, timeout_seconds)
+    if denied:
+        msg = f"HTCondor does not let you remove {denied} of these jobs: they are somebody else's."
+        raise BackendError(msg)
+
+
+def _call(what: str, call: Callable[[Any], Any], timeout_seconds: float) -> Any:
+    """The answer of ``call(htcondor2)``, made in a child process.
+
+    The bindings wait for a schedd that does not answer for minutes, holding Python's lock: no thread, no
+    signal handler and no Ctrl-C gets a turn. A child can be killed. What a killed one had asked for is not known.
+    """
+    htcondor2 = _import()
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Python warns of fork() beside threads: the child runs the bindings alone, and ends by _exit.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _answer(call, htcondor2, writing)
+    os.close(writing)
+    try:
+        text = _read(reading, time.monotonic() + timeout_seconds)
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if text is None:
+        msg = (
+            f"HTCondor's schedd did not answer ({what}) within {timeout_seconds:g} seconds; try again "
+            "later, or raise command_timeout_seconds in the site's configuration."
+        )
+        raise BackendUnavailable(msg)
+    return _result(what, text)
+
+
+def _answer(call: Callable[[Any], Any], htcondor2: Any, writing: int) -> None:
+    """The child: one JSON document into the pipe, and no way back into our caller's code."""
+    try:
+        try:
+            document: Mapping[str, Any] = {"answer": call(htcondor2)}
+        # The bindings raise these; ValueError is a submit description that they cannot read.
+        except (htcondor2.HTCondorException, ValueError, RuntimeError, OSError) as error:
+            document = {"error": str(error)}
+        data = json.dumps(document).encode()
+        while data:
+            data = data[os.write(writing, data) :]
+    finally:
+        os._exit(0)
+
+
+def _read(reading: int, deadline: float) -> str | None:
+    """All that comes out of the pipe, or None where it is not closed in time."""
+    data = bytearray()
+    while True:
+        remaining = deadline - time.monotonic()
+        ready, _, _ = select.select([reading], [], [], max(0.0, remaining))
+        if not ready:
+            return None
+        block = os.read(reading, _BLOCK_BYTES)
+        if not block:
+            return data.decode()
+        data += block
+
+
+def _result(what: str, text: str) -> Any:
+    document = json.loads(text) if text else {"error": "the bindings ended without a word"}
+    if "answer" in document:
+        return document["answer"]
+    raise _error(what, " ".join(document["error"].split()))
+
+
+def _error(what: str, said: str) -> BackendError:
+    lowered = said.lower()
+    if any(part in lowered for part in _NO_SCHEDD):
+        msg = (
+            f"HTCondor's schedd cannot be reached from here: {said.rstrip('.')}; is condor running, and does "
+            "condor_q work?"
+        )
+        if what == "submit":
+            return BackendError(f"{msg} Nothing was submitted.")
+        return BackendUnavailable(msg)
+    if what == "submit" and any(part in lowered for part in _MISREAD):
+        return BackendError(
+            f"HTCondor refused the job: {said.rstrip('.')}; check the site's directives."
+        )
+    if what == "submit" and "commit" in lowered:
+        return BackendError(f"HTCondor refused the job: {said.rstrip('.')}.")
+    return BackendUnavailable(f"HTCondor's schedd gave no answer ({what}): {said.rstrip('.')}.")
+
+
+def _plain(records: Sequence[Mapping[str, Any]], attributes: Sequence[str]) -> list[dict[str, Any]]:
+    """Records as plain data; what is undefined or an expression is left out."""
+    return [
+        {
+            name: record[name]
+            for name in attributes
+            if name in record and isinstance(record[name], (str, int, float, bool))
+        }
+        for record in records
+    ]
+
+
+def _import() -> Any:
+    try:
+        # 50 ms, and present only where the site uses HTCondor.
+        import htcondor2
+    except ImportError as error:
+        msg = (
+            "The HTCondor backend needs Python's htcondor: pip install 'prominence-hpc[htcondor]'."
+        )
+        raise ConfigError(msg) from error
+    return htcondor2

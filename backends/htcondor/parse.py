@@ -1,0 +1,92 @@
+"""Job records (ClassAds, as plain dictionaries) read. Pure functions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prominence_hpc.backends.base import Cause, Condition, SchedulerState
+from prominence_hpc.backends.htcondor.states import HOLD_CAUSES, JOB_STATUS
+
+__all__ = ["STATE_ATTRIBUTES", "Record", "handle_of", "state_of"]
+
+Record = Mapping[str, Any]
+
+# The attributes that :func:`state_of` reads.
+STATE_ATTRIBUTES = (
+    "ClusterId",
+    "ProcId",
+    "JobStatus",
+    "HoldReason",
+    "HoldReasonCode",
+    "RemoveReason",
+    "LastRejMatchReason",
+    "ExitBySignal",
+    "ExitSignal",
+    "ExitCode",
+    "JobCurrentStartDate",
+    "CompletionDate",
+    "EnteredCurrentStatus",
+    "RemoteHost",
+    "LastRemoteHost",
+)
+
+
+def handle_of(record: Record) -> str:
+    """``12.0``, as HTCondor's own commands take it."""
+    return f"{record['ClusterId']}.{record['ProcId']}"
+
+
+def state_of(record: Record) -> SchedulerState:
+    """What a record says of its job, in the queue or in the history."""
+    status = record.get("JobStatus", 0)
+    condition, cause = JOB_STATUS.get(status, (Condition.UNKNOWN, Cause.NONE))
+    if condition is Condition.ENDED:
+        return _ended(record, cause)
+    if condition is Condition.HELD:
+        cause = HOLD_CAUSES.get(record.get("HoldReasonCode", 0), Cause.NONE)
+    began = condition is Condition.RUNNING or cause is not Cause.NONE
+    return SchedulerState(
+        condition=condition,
+        raw=str(status),
+        reason=_reason(record, condition),
+        cause=cause,
+        start_time=_time(record, "JobCurrentStartDate") if began else None,
+        end_time=_time(record, "EnteredCurrentStatus")
+        if condition is Condition.HELD and began
+        else None,
+        nodes=_nodes(record, "RemoteHost") if condition is Condition.RUNNING else (),
+    )
+
+
+def _ended(record: Record, cause: Cause) -> SchedulerState:
+    code = record.get("ExitCode")
+    if cause is Cause.EXITED and record.get("ExitBySignal") is True:
+        cause, code = Cause.SIGNALED, 128 + int(record.get("ExitSignal", 0))
+    return SchedulerState(
+        condition=Condition.ENDED,
+        raw=str(record["JobStatus"]),
+        reason=str(record.get("RemoveReason", "")) if cause is Cause.CANCELLED else "",
+        cause=cause,
+        exit_code=None if code is None or cause is Cause.CANCELLED else int(code),
+        start_time=_time(record, "JobCurrentStartDate"),
+        end_time=_time(record, "CompletionDate") or _time(record, "EnteredCurrentStatus"),
+        nodes=_nodes(record, "LastRemoteHost") or _nodes(record, "RemoteHost"),
+    )
+
+
+def _reason(record: Record, condition: Condition) -> str:
+    if condition is Condition.HELD:
+        return str(record.get("HoldReason", ""))
+    if condition is Condition.QUEUED:
+        return str(record.get("LastRejMatchReason", "")).strip()
+    return ""
+
+
+def _time(record: Record, name: str) -> float | None:
+    value = record.get(name)
+    return float(value) if value else None
+
+
+def _nodes(record: Record, name: str) -> tuple[str, ...]:
+    """The host of ``slot1_3@node.example``."""
+    host = str(record.get(name, "")).rpartition("@")[2]
+    return (host,) if host else ()

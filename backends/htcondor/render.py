@@ -1,0 +1,98 @@
+"""The submit description. Pure functions; the syntax is that of condor_submit(1)."""
+
+import shlex
+
+from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.htcondor.quoting import classad_list, classad_string, submit_value
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.errors import ConfigError
+
+__all__ = [
+    "FENCE_SECONDS",
+    "RESULTS",
+    "prologue",
+    "staged_inputs",
+    "staged_outputs",
+    "submit_description",
+]
+
+# The wrapper ends by itself at the job's limit. HTCondor ends what has not this much later, and holds it.
+FENCE_SECONDS = 120
+
+# What comes back from the node beside the standard streams.
+RESULTS = ("report.json", "wrapper.log")
+
+
+def submit_description(submission: Submission, settings: SiteSettings) -> str:
+    """The text of ``job.sub``: ``condor_submit job.sub`` submits the same job by hand."""
+    lines = _commands(submission) | _attributes(submission)
+    text = "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
+    site = "".join(f"{_one_line(directive)}\n" for directive in settings.directives)
+    return f"{text}{site}queue\n"
+
+
+def prologue(submission: Submission, settings: SiteSettings) -> list[str]:
+    """Shell lines before the runner: a job whose results are not there is held instead of ended."""
+    folders = [name for name, _ in submission.transfer.outputs]
+    return [
+        "umask 077",
+        f"touch {' '.join(RESULTS)}",
+        *(f"mkdir -p {shlex.quote(name)}" for name in folders),
+        *settings.prologue,
+    ]
+
+
+def staged_inputs(submission: Submission) -> dict[str, str]:
+    """Links to make in the folder, name to target: HTCondor gives a file the name it has here."""
+    inputs = {"runner.pyz": str(submission.runner)}
+    return inputs | {name: str(path) for path, name in submission.transfer.inputs}
+
+
+def staged_outputs(submission: Submission) -> dict[str, str]:
+    """Links to make in the folder: what a folder on the node holds lands in the link's target."""
+    return {name: str(path) for name, path in submission.transfer.outputs}
+
+
+def _commands(submission: Submission) -> dict[str, str | None]:
+    folder = submit_value(str(submission.folder))
+    limit = submission.limit_seconds + FENCE_SECONDS if submission.limit_seconds > 0 else None
+    return {
+        "executable": f"{folder}/job.sh",
+        "initialdir": folder,
+        "should_transfer_files": "YES",
+        "when_to_transfer_output": "ON_EXIT",
+        "transfer_input_files": _names(["plan.json", *staged_inputs(submission)]),
+        "transfer_output_files": _names([*RESULTS, *staged_outputs(submission)]),
+        "output": "stdout",
+        "error": "stderr",
+        "log": "job.log",
+        "getenv": "false",
+        "request_cpus": str(submission.cpus),
+        "request_memory": str(submission.memory_mib),
+        "request_disk": f"{submission.disk_mib}M",
+        "allowed_execute_duration": None if limit is None else str(limit),
+        "priority": None if submission.priority is None else str(submission.priority),
+    }
+
+
+def _attributes(submission: Submission) -> dict[str, str | None]:
+    labels = [f"{key}={value}" for key, value in sorted(submission.labels.items())]
+    return {
+        "My.JobBatchName": classad_string(submission.name or f"prominence-{submission.job_id}"),
+        "My.ProminenceTag": classad_string(submission.tag),
+        "My.ProminenceId": str(submission.job_id),
+        # A list, not an attribute each: names of attributes do not tell "a" from "A".
+        "My.ProminenceLabels": classad_list(labels),
+    }
+
+
+def _names(names: list[str]) -> str:
+    """Names of files in the folder; none of ours has a comma or a blank, which would part them."""
+    return ", ".join(submit_value(name) for name in names)
+
+
+def _one_line(directive: str) -> str:
+    if "\n" in directive or "\r" in directive:
+        msg = f"a directive of an HTCondor site is one line of a submit description, unlike {directive!r}."
+        raise ConfigError(msg)
+    return directive

@@ -1,0 +1,142 @@
+"""The local backend: a launcher for each job, which the next command finds again by its record."""
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
+from prominence_hpc.backends.environment import job_environment
+from prominence_hpc.backends.job_folder import read_stream, write_private
+from prominence_hpc.backends.local.record import Record, is_alive, read_record, state_of
+from prominence_hpc.backends.run_command import Completed, run_command
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.errors import BackendError
+from prominence_hpc.wrappers.job_script import render_job_script
+
+__all__ = ["LocalBackend"]
+
+_ABSENT = SchedulerState(condition=Condition.ABSENT)
+# Between the signal that asks a job to end and the one that it cannot catch; Slurm's KillWait.
+_GRACE_SECONDS = 30
+_CLAIMED_BY_ANOTHER = 3  # see launcher.py
+_HANDLE = re.compile(r"[0-9a-f]{32}")
+
+
+class LocalBackend:
+    """Background processes on this machine, ``settings.slots`` at once, first come, first served.
+
+    A job's handle is its tag. Its record is ``local/jobs/…/TAG`` in the state folder, kept by the launcher; what was
+    asked for is ``local.json`` in the job's folder. Resources are not reserved, priorities not heeded.
+    """
+
+    name = "local"
+
+    def __init__(self, settings: SiteSettings, state_folder: Path) -> None:
+        self._settings = settings
+        self._folder = state_folder / "local"
+
+    def submit(self, submission: Submission) -> str:
+        """See :meth:`.Backend.submit`."""
+        if submission.nodes > 1:
+            msg = f"This machine is one node: nodes must be 1, not {submission.nodes}."
+            raise BackendError(msg)
+        ticket = submission.folder / "local.json"
+        write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
+        write_private(ticket, json.dumps(self._ticket(submission), indent=1) + "\n")
+        # -I and -S: 8 ms instead of 20; the launcher imports nothing but the standard library.
+        launcher = str(Path(__file__).with_name("launcher.py"))
+        argv = [sys.executable, "-I", "-S", launcher, str(ticket)]
+        ended = run_command(argv, timeout_seconds=self._settings.command_timeout_seconds)
+        # Claimed already, by an attempt whose answer was lost: it is the same job.
+        if ended.returncode not in (0, _CLAIMED_BY_ANOTHER):
+            raise _not_launched(ended)
+        return submission.tag
+
+    def job_script(self, submission: Submission) -> str:
+        """The text of job.sh."""
+        plan = str(submission.folder / "plan.json")
+        return render_job_script([], self._settings.prologue, str(submission.runner), plan)
+
+    def poll(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
+        """See :meth:`.Backend.poll`; records stay after the end."""
+        records = {handle: self._record(handle) for handle in handles}
+        return {
+            handle: _ABSENT if record is None else state_of(record)
+            for handle, record in records.items()
+        }
+
+    def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:  # noqa: ARG002
+        """See :meth:`.Backend.history`: there is no more than :meth:`poll` tells."""
+        return {}
+
+    def find(self, tags: Sequence[str]) -> dict[str, str]:
+        """See :meth:`.Backend.find`."""
+        return {tag: tag for tag in tags if self._record_path(tag).exists()}
+
+    def cancel(self, handles: Sequence[str]) -> None:
+        """See :meth:`.Backend.cancel`: SIGTERM, and SIGKILL half a minute later."""
+        for handle in handles:
+            record = self._record(handle)
+            if record is not None and record.state != "ended":
+                _terminate(record)
+
+    def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:  # noqa: ARG002
+        """See :meth:`.Backend.output`."""
+        return read_stream(folder, stream)
+
+    def _ticket(self, submission: Submission) -> dict[str, object]:
+        # Which programs a job finds is this machine's affair, not a login node's: PATH is kept.
+        environment = job_environment() | {"PATH": os.environ.get("PATH", os.defpath)}
+        return {
+            "tag": submission.tag,
+            "job_id": submission.job_id,
+            "name": submission.name,
+            "labels": dict(submission.labels),
+            "cpus": submission.cpus,
+            "memory_mib": submission.memory_mib,
+            "disk_mib": submission.disk_mib,
+            "priority": submission.priority,
+            "folder": str(submission.folder),
+            "record": str(self._record_path(submission.tag)),
+            "slots_folder": str(self._folder / f"slots-{os.uname().nodename}"),
+            "slots": self._settings.slots or len(os.sched_getaffinity(0)),
+            "limit_seconds": submission.limit_seconds,
+            "grace_seconds": _GRACE_SECONDS,
+            "environment": environment,
+        }
+
+    def _record_path(self, tag: str) -> Path:
+        return self._folder / "jobs" / tag[:2] / tag
+
+    def _record(self, handle: str) -> Record | None:
+        if not _HANDLE.fullmatch(handle):
+            return None
+        return read_record(self._record_path(handle))
+
+
+def _terminate(record: Record) -> None:
+    """Ask the launcher to end its job; by a file descriptor, which no other process can inherit."""
+    if record.host != os.uname().nodename:
+        msg = f"The job runs on {record.host}: delete it there."
+        raise BackendError(msg)
+    try:
+        process = os.pidfd_open(record.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if is_alive(record):
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(process)
+
+
+def _not_launched(ended: Completed) -> BackendError:
+    lines = ended.stderr.strip().splitlines() or ["it said nothing"]
+    msg = f"The job could not be started on this machine: {lines[-1]}."
+    return BackendError(msg, argv=ended.argv, returncode=ended.returncode, stderr=ended.stderr)

@@ -1,0 +1,221 @@
+"""Starts one local job and watches over it: a program of its own, in the standard library alone.
+
+    python -I -S launcher.py FOLDER/local.json
+
+The file is what :class:`.LocalBackend` writes into it. The program claims the job's tag and ends; its
+child goes on in a session of its own, so that the job outlives the terminal, and keeps the job's
+record. Exit codes: 0, the job is taken over; 3, another launcher has the tag; else nothing was
+started, and the last line on standard error says why.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+CLAIMED_BY_ANOTHER = 3
+# How often the first in line looks whether a slot has become free.
+_LOOK_SECONDS = 0.1
+_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_WATCHED = (signal.SIGCHLD, *_ASKED_TO_END)
+_FOREVER = 10.0 * 365 * 86400
+_CANNOT_EXECUTE = 126  # as a shell has it
+
+
+class Cancelled(Exception):
+    """A signal asked the launcher to end while its job was waiting for a slot."""
+
+
+def main() -> int:
+    """The program: see above."""
+    ticket = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    os.umask(0o077)
+    reading, writing = os.pipe()
+    if os.fork() > 0:
+        os.close(writing)
+        return {b"1": 0, b"0": CLAIMED_BY_ANOTHER}.get(os.read(reading, 1), 1)
+    os.close(reading)
+    os.setsid()
+    launcher = Launcher(ticket)
+    claimed = launcher.claim()
+    os.write(writing, b"1" if claimed else b"0")
+    if claimed:
+        _detach(ticket["folder"])
+        launcher.run()
+    return 0
+
+
+def _detach(folder: str) -> None:
+    """Nothing of the caller's stays open or in use: it may wait for our end of a pipe."""
+    os.chdir(folder)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    os.close(null)
+
+
+class Launcher:
+    """One job, from the claim of its tag to its end."""
+
+    def __init__(self, ticket: dict[str, Any]) -> None:
+        self._ticket = ticket
+        self._path = Path(ticket["record"])
+        self._stopped_for: str | None = None
+        self._record: dict[str, Any] = {
+            "state": "queued",
+            "pid": os.getpid(),
+            "ticks": _start_ticks(),
+            "boot": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip(),
+            "host": os.uname().nodename,
+            "start_time": None,
+            "end_time": None,
+            "cause": "none",
+            "exit_code": None,
+            "folder": ticket["folder"],
+        }
+
+    def claim(self) -> bool:
+        """Put the record in its place, in one step that one launcher alone can make."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        written = self._written()
+        try:
+            os.link(written, self._path)
+        except FileExistsError:
+            return False
+        finally:
+            written.unlink()
+        return True
+
+    def run(self) -> None:
+        """Wait for a slot, run the job, keep the record."""
+        try:
+            for number in _ASKED_TO_END:
+                signal.signal(number, _raise_cancelled)
+            slot = self._take_slot()
+            signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        except Cancelled:
+            self._update(state="ended", cause="cancelled", end_time=time.time())
+            return
+        child = self._start()
+        self._update(state="running", start_time=time.time())
+        status = self._watch(child)
+        self._end(child)
+        cause, exit_code = self._verdict(status)
+        self._update(state="ended", cause=cause, exit_code=exit_code, end_time=time.time())
+        os.close(slot)
+
+    def _take_slot(self) -> int:
+        """A locked file, one of as many as there are slots; the kernel frees it when we end."""
+        folder = Path(self._ticket["slots_folder"])
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        line = _open_lock(folder / "line")
+        fcntl.flock(line, fcntl.LOCK_EX)  # first come, first served: the kernel keeps the order
+        try:
+            while True:
+                for number in range(self._ticket["slots"]):
+                    slot = _open_lock(folder / str(number))
+                    if _locked_now(slot):
+                        return slot
+                    os.close(slot)
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            os.close(line)
+
+    def _start(self) -> int:
+        child = os.fork()
+        if child == 0:
+            self._become_job()
+        return child
+
+    def _become_job(self) -> NoReturn:
+        try:
+            os.setpgid(0, 0)
+            # Python ignores these two, and what is ignored stays so in what we become.
+            for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(ignored, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            for number, name in ((1, "stdout"), (2, "stderr")):
+                file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                os.dup2(file, number)
+            script = f"{self._ticket['folder']}/job.sh"
+            os.execve(script, [script], self._ticket["environment"])
+        except OSError as error:
+            os.write(2, f"prominence: job.sh cannot be run: {error.strerror}\n".encode())
+        os._exit(_CANNOT_EXECUTE)
+
+    def _watch(self, child: int) -> int:
+        """The job's wait status, at the latest some seconds after its limit, or the wish to end it."""
+        limit = self._ticket["limit_seconds"]
+        deadline = time.monotonic() + (limit or _FOREVER)
+        while True:
+            heard = signal.sigtimedwait(_WATCHED, max(0.0, deadline - time.monotonic()))
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status
+            if heard is None and self._stopped_for is not None:
+                _signal_group(child, signal.SIGKILL)
+                deadline = time.monotonic() + _FOREVER
+            elif heard is None or heard.si_signo in _ASKED_TO_END:
+                self._stopped_for = self._stopped_for or (
+                    "walltime" if heard is None else "cancelled"
+                )
+                _signal_group(child, signal.SIGTERM)
+                deadline = time.monotonic() + self._ticket["grace_seconds"]
+
+    def _end(self, child: int) -> None:
+        """What the job has left running in its process group ends with it, as under a scheduler."""
+        _signal_group(child, signal.SIGKILL)
+
+    def _verdict(self, status: int) -> tuple[str, int | None]:
+        if self._stopped_for is not None:
+            return self._stopped_for, None
+        if os.WIFSIGNALED(status):
+            return "signaled", 128 + os.WTERMSIG(status)
+        return "exited", os.WEXITSTATUS(status)
+
+    def _update(self, **changes: object) -> None:
+        self._record.update(changes)
+        self._written().replace(self._path)
+
+    def _written(self) -> Path:
+        """The record under a name of our own, complete; it gets its name in one step."""
+        path = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        path.write_text(json.dumps(self._record), encoding="utf-8")
+        return path
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked_now(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.killpg(group, number)
+
+
+def _raise_cancelled(_number: int, _frame: object) -> NoReturn:
+    raise Cancelled
+
+
+def _start_ticks() -> int:
+    """When this process began, in clock ticks since boot; see "starttime" in proc_pid_stat(5)."""
+    stat = Path("/proc/self/stat").read_bytes()
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

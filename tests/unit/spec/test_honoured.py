@@ -1,0 +1,122 @@
+"""What this version cannot do is refused, all of it at once; what changes nothing passes."""
+
+from typing import Any
+
+import pytest
+
+from prominence_hpc.adapter.honoured import refuse_unsupported
+from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.errors import SpecError
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    return {"tasks": [{"image": "centos:7"}], "resources": {"memory": 1}} | changes
+
+
+def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        refuse_unsupported(decode_job(document), backend=backend)
+    return [problem.path for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("document", "paths"),
+    [
+        (job(resources={"memory": 1, "nodes": 2}), ["resources.nodes"]),
+        (job(resources={"memory": 1, "cpusRange": [1, 2]}), ["resources.cpusRange"]),
+        (job(resources={"memory": 1, "cpusOptions": [1, 2]}), ["resources.cpusOptions"]),
+        (
+            job(resources={"memory": 1, "totalCpusRange": [1, 2]}),
+            ["resources.totalCpusRange"],
+        ),
+        (job(tasks=[{"image": "x", "cmd": "x", "type": "openmpi"}]), ["tasks[0].type"]),
+        (job(tasks=[{"image": "x"}, {"image": "x", "type": "sidecar"}]), ["tasks[1].type"]),
+        (job(tasks=[{"image": "x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
+        (
+            job(tasks=[{"image": "x", "imagePullCredential": {"username": "u", "token": "t"}}]),
+            ["tasks[0].imagePullCredential"],
+        ),
+        (job(policies={"maximumRetries": 1}), ["policies.maximumRetries"]),
+        (job(policies={"maximumTimeInQueue": 10}), ["policies.maximumTimeInQueue"]),
+        (
+            job(
+                policies={
+                    "placement": {
+                        "requirements": {"sites": ["a"], "regions": ["b"]},
+                        "preferences": {"sites": ["c"], "regions": []},
+                    }
+                }
+            ),
+            [
+                "policies.placement.requirements.sites",
+                "policies.placement.requirements.regions",
+                "policies.placement.preferences.sites",
+            ],
+        ),
+        (job(notifications=[{"event": "jobFinished", "type": "email"}]), ["notifications"]),
+        (
+            job(storage={"type": "onedata", "onedata": {"provider": "p", "token": "t"}}),
+            ["storage"],
+        ),
+        (
+            job(resources={"memory": 1, "nodes": 2}, policies={"maximumRetries": 1}),
+            ["resources.nodes", "policies.maximumRetries"],
+        ),
+    ],
+)
+def test_refused(document: dict[str, Any], paths: list[str]) -> None:
+    assert refused(document) == paths
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        job(),
+        job(resources={"memoryPerCpu": 1.5, "nodes": 1, "cpus": 4, "disk": 2, "walltime": 5}),
+        job(
+            tasks=[
+                {"image": "a", "cmd": "x", "env": {"A": 1}, "workdir": "w", "stdout": "o"},
+                {"image": "b", "app": "c", "imageSha256": "0" * 64, "procsPerNode": 1},
+            ]
+        ),
+        job(
+            inputs=[{"filename": "a", "content": "", "executable": True}],
+            artifacts=[{"url": "x", "mountpoint": "d:/d", "executable": True}],
+            outputFiles=["a", "/d/b"],
+            outputDirs=["c"],
+            labels={"a": "b"},
+            name="n",
+        ),
+        job(
+            policies={
+                "priority": 5,
+                "maximumTaskRetries": 3,
+                "ignoreTaskFailures": True,
+                "leaveInQueue": True,
+                "maximumTimeInQueue": -1,
+                "reportJobSuccessOnTaskFailure": True,
+                "runSerialTasksOnAllNodes": True,
+                "preemptible": True,
+                "autoScalingType": "dedicated",
+                "maximumIdleTimePerResource": 5,
+                "placement": {"requirements": {"sites": []}},
+            }
+        ),
+        job(policies={"maximumTimeInQueue": 0}, notifications=[]),
+    ],
+)
+def test_honoured(document: dict[str, Any]) -> None:
+    refuse_unsupported(decode_job(document), backend="slurm")
+
+
+def test_the_sentence_says_what_to_do_instead() -> None:
+    document = job(tasks=[{"image": "https://host/x.tar", "runtime": "udocker"}])
+    with pytest.raises(SpecError, match=r"write singularity \(create: --runtime singularity\)"):
+        refuse_unsupported(decode_job(document), backend="slurm")
+
+
+def test_several_nodes_will_never_be_local() -> None:
+    document = job(resources={"memory": 1, "nodes": 2})
+    for backend, sentence in (("local", "this machine"), ("slurm", "by this version")):
+        with pytest.raises(SpecError, match=sentence):
+            refuse_unsupported(decode_job(document), backend=backend)
