@@ -8,13 +8,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from prominence_hpc.wrappers.bundle import install_runner
-
 from prominence_hpc.adapter.honoured import refuse_unsupported
 from prominence_hpc.adapter.job import Job
 from prominence_hpc.adapter.records import JobRecord
 from prominence_hpc.adapter.spec import decode_job
-from prominence_hpc.adapter.state_folder import job_folder, make_job_folder, write_private
+from prominence_hpc.adapter.state_folder import (
+    JOB_FILE,
+    PLAN_FILE,
+    job_folder,
+    make_job_folder,
+    scratch_prefix,
+    write_private,
+)
 from prominence_hpc.adapter.submission import discard, submit_job, write_submission
 from prominence_hpc.adapter.translate import (
     Identity,
@@ -29,18 +34,9 @@ from prominence_hpc.backends.base import Submission
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendUnavailable, ProminenceError
 from prominence_hpc.wrappers import plan as plans
+from prominence_hpc.wrappers.bundle import install_runner
 
-__all__ = [
-    "JOB_FILE",
-    "PLAN_FILE",
-    "create_job",
-    "find_sources",
-    "scratch_prefix",
-    "translate_job",
-]
-
-JOB_FILE = "job.json"
-PLAN_FILE = "plan.json"
+__all__ = ["create_job", "find_sources", "translate_job"]
 
 
 def create_job(workspace: Workspace, document: Mapping[str, Any], site: str | None) -> JobRecord:
@@ -66,8 +62,12 @@ def create_job(workspace: Workspace, document: Mapping[str, Any], site: str | No
     try:
         submission = write_job(workspace, job, record, sources, settings)
         submit_job(workspace.store, backend, record, submission)
-    except BackendUnavailable:
-        raise  # the scheduler may have taken it
+    except BackendUnavailable as error:
+        msg = (
+            f"Job {record.id} is recorded, but its submission is not confirmed. {error} "
+            "Do not create it again: 'prominence list' finds it, or submits it if need be."
+        )
+        raise BackendUnavailable(msg, argv=error.argv, stderr=error.stderr) from error
     except (ProminenceError, OSError):
         discard(workspace.store, record)
         raise
@@ -143,8 +143,3 @@ def find_destinations(
         )
         for item in outputs
     }
-
-
-def scratch_prefix(uid: str) -> str:
-    """Where a job's outputs lie in storage."""
-    return f"scratch/{uid}/"

@@ -5,10 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from prominence_hpc.adapter.create import scratch_prefix
-from prominence_hpc.adapter.jobs import REPORT_FILE
 from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import job_folder
+from prominence_hpc.adapter.state_folder import REPORT_FILE, job_folder, scratch_prefix
 from prominence_hpc.adapter.storage.base import Progress
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import ConflictError, NotFoundError

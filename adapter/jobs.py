@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from prominence_hpc.adapter.cancellation import delete_jobs
-from prominence_hpc.adapter.create import JOB_FILE, scratch_prefix
 from prominence_hpc.adapter.describe import describe_job
 from prominence_hpc.adapter.records import JobRecord, JobStatus
 from prominence_hpc.adapter.refresh import refresh
 from prominence_hpc.adapter.renewal import renew_urls
-from prominence_hpc.adapter.state_folder import job_folder
+from prominence_hpc.adapter.settle import settle
+from prominence_hpc.adapter.state_folder import JOB_FILE, REPORT_FILE, job_folder, scratch_prefix
 from prominence_hpc.adapter.store import Which
-from prominence_hpc.adapter.submission import recover
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Stream
 from prominence_hpc.errors import ConflictError, NotFoundError
@@ -32,8 +31,6 @@ __all__ = [
     "submitted_document",
     "up_to_date",
 ]
-
-REPORT_FILE = "report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +69,15 @@ def list_jobs(workspace: Workspace, selection: Selection) -> Listing:
 
 def up_to_date(workspace: Workspace, job_ids: Sequence[int]) -> Listing:
     """These jobs as of now; NotFoundError names the first that does not exist."""
-    records = [workspace.store.get(job_id) for job_id in job_ids]
+    wanted = list(dict.fromkeys(job_ids))
+    records = [workspace.store.get(job_id) for job_id in wanted]
     warnings = update(workspace, [record for record in records if not record.final])
-    return Listing(workspace.store.get_many(job_ids), warnings)
+    return Listing([workspace.store.get(job_id) for job_id in wanted], warnings)
 
 
 def update(workspace: Workspace, records: Sequence[JobRecord]) -> list[str]:
     """Settle interrupted submissions, then bring these jobs up to date; what could not be is said."""
-    now = time.time()
-    messages = [
-        item.message
-        for item in recover(workspace.store, workspace.backend, now=now)
-        if item.outcome in ("refused", "silent")
-    ]
+    messages = settle(workspace)
     if not records:
         return messages
     current = workspace.store.get_many([record.id for record in records])

@@ -10,7 +10,22 @@ from pathlib import Path
 
 from prominence_hpc.errors import ConfigError, ConflictError
 
-__all__ = ["job_folder", "make_job_folder", "make_private", "state_folder", "write_private"]
+__all__ = [
+    "JOB_FILE",
+    "PLAN_FILE",
+    "REPORT_FILE",
+    "job_folder",
+    "make_job_folder",
+    "make_private",
+    "scratch_prefix",
+    "state_folder",
+    "write_private",
+]
+
+# In a job's folder, beside what its backend writes there.
+JOB_FILE = "job.json"  # the description as submitted
+PLAN_FILE = "plan.json"
+REPORT_FILE = "report.json"
 
 # A folder of 100,000 entries is slow to list and to search on many shared file systems.
 JOBS_PER_SHARD = 1000
@@ -58,6 +73,11 @@ def _location(environ: Mapping[str, str]) -> Path:
 def job_folder(state: Path, job_id: int) -> Path:
     """Where the files of one job are, whether it exists or not."""
     return state / "jobs" / f"{job_id // JOBS_PER_SHARD:04d}" / str(job_id)
+
+
+def scratch_prefix(uid: str) -> str:
+    """Where a job's outputs lie in object storage."""
+    return f"scratch/{uid}/"
 
 
 def make_job_folder(state: Path, job_id: int) -> Path:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 
-from prominence_hpc.adapter.jobs import REPORT_FILE, up_to_date
+from prominence_hpc.adapter.jobs import up_to_date
 from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import job_folder
+from prominence_hpc.adapter.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.wrappers.report import read as read_report
 
@@ -34,7 +34,7 @@ def wait_for(
     pause, told, warned = FIRST_PAUSE_SECONDS, set[int](), set[str]()
     while True:
         listing = up_to_date(workspace, job_ids)
-        for warning in listing.warnings:
+        for warning in [*listing.warnings, *held(listing.records)]:
             if warning not in warned:
                 warned.add(warning)
                 warn(warning)
@@ -48,6 +48,15 @@ def wait_for(
             return listing.records
         time.sleep(pause)
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+
+
+def held(records: Sequence[JobRecord]) -> list[str]:
+    """A sentence for each job that will not start unless somebody acts: waiting may be in vain."""
+    return [
+        f"Job {record.id} is waiting: {record.status_reason}"
+        for record in records
+        if record.status == "idle" and record.status_reason.startswith("Held")
+    ]
 
 
 def failed_tasks(workspace: Workspace, record: JobRecord) -> bool:

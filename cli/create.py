@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
-from prominence_hpc.cli.output import print_json
+from prominence_hpc.cli.output import print_json, warn
 
 if TYPE_CHECKING:
     from prominence_hpc.adapter.records import JobRecord
@@ -88,9 +88,12 @@ def create_command(
         print_json(document)
         return
     from prominence_hpc.adapter.create import create_job
+    from prominence_hpc.adapter.settle import settle
     from prominence_hpc.cli.session import workspace
 
     session = workspace(site)
+    for message in settle(session):
+        warn(message)
     if directory and packed:
         from prominence_hpc.adapter.directory import upload_directory
 

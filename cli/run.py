@@ -4,7 +4,7 @@ import click
 
 from prominence_hpc.cli.create import print_created
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
-from prominence_hpc.cli.output import print_json
+from prominence_hpc.cli.output import print_json, warn
 
 __all__ = ["run_command"]
 
@@ -27,6 +27,10 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
         print_json(document)
         return
     from prominence_hpc.adapter.create import create_job
+    from prominence_hpc.adapter.settle import settle
     from prominence_hpc.cli.session import workspace
 
-    print_created(create_job(workspace(site), document, site), as_json=as_json)
+    session = workspace(site)
+    for message in settle(session):
+        warn(message)
+    print_created(create_job(session, document, site), as_json=as_json)

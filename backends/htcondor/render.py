@@ -36,6 +36,8 @@ def prologue(submission: Submission, settings: SiteSettings) -> list[str]:
     folders = [name for name, _ in submission.transfer.outputs]
     return [
         "umask 077",
+        # HTCondor sets none of these; bash has a PATH, and does not pass it on by itself.
+        'export LANG=C.UTF-8 PATH USER="${USER:-$(id -un)}"',
         f"touch {' '.join(RESULTS)}",
         *(f"mkdir -p {shlex.quote(name)}" for name in folders),
         *settings.prologue,

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # A longer comment or name is refused ("Pathname of a file, directory or other parameter too long").
-COMMENT_CHARACTERS = 1023
+COMMENT_CHARACTERS = 1024
 _NAME_BYTES = 1023
 
 # ":|" is a field of any width and what follows it; see squeue(1), --Format.

@@ -25,7 +25,7 @@ from prominence_hpc.adapter.translate import (
     translate,
     uploaded_names,
 )
-from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.base import Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
@@ -181,7 +181,7 @@ def test_files_travel_with_the_job_where_nodes_share_nothing() -> None:
 
 def test_a_shared_file_system_needs_no_transfer() -> None:
     plan, submission = translated(job(output_files=("a",)), folder=True)
-    assert submission.transfer.inputs == submission.transfer.outputs == ()
+    assert submission.transfer == Transfer()
     assert plan.images[0].source == "/shared/image.sif"
     assert plan.outputs[0].destination.path == "/shared/scratch/uid"
 

@@ -39,7 +39,7 @@ class Inflater:
         return out
 
 
-def errors_of(kind: str) -> "tuple[type, ...]":
+def errors_of(kind: str) -> "tuple[type[Exception], ...]":
     """What the decompressor of this kind raises about its data; bz2 raises a bare OSError beside."""
     if kind == "xz":
         from lzma import LZMAError

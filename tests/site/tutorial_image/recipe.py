@@ -37,7 +37,7 @@ REMOVED: Final = ("usr/share/perl", "usr/share/perl5", "usr/lib/*/perl", "usr/li
 NAME: Final = "lammps:tutorial"
 ENVIRONMENT: Final = ("PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "OMP_NUM_THREADS=1")
 COMMAND: Final = ("lmp", "-help")
-# The one date of the image's own records: the same packages then give the same archive.
+# The date of every file and record of the image.
 EPOCH: Final = 1672531200  # 2023-01-01
 
 

@@ -53,12 +53,14 @@ def _apt_options() -> list[str]:
 
 
 def _ensure_mmdebstrap() -> None:
-    if shutil.which("mmdebstrap"):
+    root = os.geteuid() == 0
+    needed = ["mmdebstrap"] if root else ["mmdebstrap", "newuidmap"]
+    if all(shutil.which(program) for program in needed):
         return
-    if os.geteuid() != 0:
+    if not root:
         message = (
-            "The tutorial's image is made by mmdebstrap, which is not installed: "
-            "`apt-get install mmdebstrap uidmap` as root, or run this as root."
+            "The tutorial's image is made by mmdebstrap in a user namespace: it needs Debian's "
+            "packages mmdebstrap and uidmap, which root can install."
         )
         raise UnsupportedMachine(message)
     engine.require_root_and_apt("the tutorial's image")

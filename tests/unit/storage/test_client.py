@@ -13,6 +13,7 @@ from prominence_hpc.adapter.storage.connection import Connection, Endpoint, Prot
 from prominence_hpc.adapter.storage.sigv4 import Credentials
 from prominence_hpc.errors import ConfigError, NotFoundError, ProminenceError, StorageError
 
+CHUNKS = b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n"
 KEYS = Credentials(access_key_id="AKIDEXAMPLE", secret_access_key="not-for-messages")
 
 
@@ -183,8 +184,7 @@ def serve() -> Any:
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:5\r\n\r\nhello",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b" % CHUNKS,
         b"HTTP/1.0 200 OK\r\n\r\nhello",
     ],
     ids=["length", "continue", "chunked", "to the end"],

@@ -94,7 +94,7 @@ def test_sparse_files_keep_their_content(tmp_path: Path) -> None:
         stream.truncate(9_000_000)
     for form in ("gnu", "posix"):
         archive = tmp_path / f"{form}.tar"
-        argv = ["tar", "-C", tmp_path, "-S", f"--format={form}", "-cf", archive, "holes"]
+        argv = ["tar", "-C", str(tmp_path), "-S", f"--format={form}", "-cf", str(archive), "holes"]
         subprocess.run(argv, check=True)
         assert archive.stat().st_size < 1_000_000
         unpack_tar(archive.read_bytes(), tmp_path / form)

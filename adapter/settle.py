@@ -1,0 +1,17 @@
+"""Finishing what an earlier command, killed or left without an answer, has begun."""
+
+import time
+
+from prominence_hpc.adapter.submission import recover
+from prominence_hpc.adapter.workspace import Workspace
+
+__all__ = ["settle"]
+
+
+def settle(workspace: Workspace) -> list[str]:
+    """Find or finish interrupted submissions; what the user is to be told of them.
+
+    Every command about jobs begins with this. Costs one look at the store where there are none.
+    """
+    recovered = recover(workspace.store, workspace.backend, now=time.time())
+    return list(dict.fromkeys(item.message for item in recovered if item.message))
