@@ -22,9 +22,10 @@ _TAIL_BYTES = 1 << 30
 
 
 class HTCondorBackend:
-    """Jobs of the local schedd. All files travel by HTCondor's own transfer, and come back at the end.
+    """Jobs of the local schedd. All files travel by HTCondor's own transfer, and home at the end.
 
-    A job that is deleted while it runs brings nothing back; what the wrapper has stored by then is.
+    A job that is deleted while it runs brings no file home: what its wrapper has put into object
+    storage by then is all there is.
     """
 
     name = "htcondor"
@@ -63,7 +64,7 @@ class HTCondorBackend:
         return {handle: known.get(handle, _ABSENT) for handle in handles}
 
     def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
-        """See :meth:`.Backend.history`; the schedd reads its files, newest first, until it has them all."""
+        """See :meth:`.Backend.history`; the schedd reads its files newest first, while it must."""
         if not handles:
             return {}
         # Exactly these: other jobs among them would use up the limit.
@@ -123,7 +124,7 @@ def _link(path: Path, target: str) -> None:
 
 
 def _constraint(handles: Sequence[str]) -> str:
-    """Ours among the clusters from the first to the last of ``handles``: short, however many they are."""
+    """Ours among the clusters from the first of ``handles`` to the last: short, however many."""
     clusters = [_cluster(handle) for handle in handles]
     return (
         "ProminenceTag isnt undefined"

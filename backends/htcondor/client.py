@@ -73,13 +73,14 @@ def act_remove(handles: Sequence[str], *, timeout_seconds: float) -> None:
 def _call(what: str, call: Callable[[Any], Any], timeout_seconds: float) -> Any:
     """The answer of ``call(htcondor2)``, made in a child process.
 
-    The bindings wait for a schedd that does not answer for minutes, holding Python's lock: no thread, no
-    signal handler and no Ctrl-C gets a turn. A child can be killed. What a killed one had asked for is not known.
+    The bindings wait for a schedd that does not answer for minutes, holding Python's lock: no
+    thread, no signal handler and no Ctrl-C gets a turn. A child can be killed. What a killed one
+    had asked for is not known.
     """
     htcondor2 = _import()
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Python warns of fork() beside threads: the child runs the bindings alone, and ends by _exit.
+        # Python warns of fork() beside threads; the child runs the bindings alone, to _exit.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
@@ -93,8 +94,8 @@ def _call(what: str, call: Callable[[Any], Any], timeout_seconds: float) -> Any:
         os.waitpid(child, 0)
     if text is None:
         msg = (
-            f"HTCondor's schedd did not answer ({what}) within {timeout_seconds:g} seconds; try again "
-            "later, or raise command_timeout_seconds in the site's configuration."
+            f"HTCondor's schedd did not answer ({what}) within {timeout_seconds:g} seconds; "
+            "try again later, or raise command_timeout_seconds in the site's configuration."
         )
         raise BackendUnavailable(msg)
     return _result(what, text)
@@ -140,8 +141,8 @@ def _error(what: str, said: str) -> BackendError:
     lowered = said.lower()
     if any(part in lowered for part in _NO_SCHEDD):
         msg = (
-            f"HTCondor's schedd cannot be reached from here: {said.rstrip('.')}; is condor running, and does "
-            "condor_q work?"
+            f"HTCondor's schedd cannot be reached from here: {said.rstrip('.')}; "
+            "is condor running, and does condor_q work?"
         )
         if what == "submit":
             return BackendError(f"{msg} Nothing was submitted.")

@@ -1,4 +1,4 @@
-"""The two dialects in which values reach HTCondor: ClassAd strings, and lines of a submit description.
+"""The two dialects in which values reach HTCondor: ClassAd strings, and submit descriptions' lines.
 
 https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html and
 https://htcondor.readthedocs.io/en/latest/classads/classad-mechanism.html
@@ -15,8 +15,8 @@ def readable(text: str) -> str:
     r"""``text`` with what a job's record cannot hold written as JSON escapes, ``\u000a``.
 
     A record is kept line by line, and knows no escape but that of a quote; submit descriptions
-    expand ``$(NAME)`` and ``$ENV(NAME)``, and the record's ``$$(NAME)`` are expanded when the job starts. What the contract
-    allows in names and labels is left as it is.
+    expand ``$(NAME)`` and ``$ENV(NAME)``, and ``$$(NAME)`` in a record are expanded when the job
+    starts. What the contract allows in names and labels is left as it is.
 
     >>> print(readable('$(HOME) "x"'))
     \u0024(HOME) \u0022x\u0022
@@ -43,18 +43,24 @@ def classad_list(texts: Iterable[str]) -> str:
 
 
 def submit_value(text: str) -> str:
-    """``text`` as the value of a submit command that takes the rest of its line, such as ``initialdir``.
+    """``text`` as the value of a submit command that takes its whole line, like ``initialdir``.
 
-    Raises BackendError where no such line, or no record, can hold it: control characters, blanks at its
-    ends, and two ``$`` side by side.
+    Raises BackendError where no such line, or no record, can hold it: control characters, blanks
+    at its ends, a backslash there (the next line would belong to it), two ``$`` side by side.
 
     >>> submit_value("/home/$(USER)/a b")
     '/home/$(DOLLAR)(USER)/a b'
     """
-    if text != text.strip() or "$$" in text or any(_is_control(character) for character in text):
+    if (
+        text != text.strip()
+        or text.endswith("\\")
+        or "$$" in text
+        or any(_is_control(character) for character in text)
+    ):
         msg = (
-            f"HTCondor cannot be told of the path {text!r}: it has a control character, a blank at an "
-            "end, or two $ side by side; choose another state folder (PROMINENCE_HOME)."
+            f"HTCondor cannot be told of the path {text!r}: it has a control character, a blank or "
+            "backslash at an end, or two $ side by side; choose another state folder "
+            "(PROMINENCE_HOME)."
         )
         raise BackendError(msg)
     return text.replace("$", "$(DOLLAR)")

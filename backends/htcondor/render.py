@@ -16,7 +16,7 @@ __all__ = [
     "submit_description",
 ]
 
-# The wrapper ends by itself at the job's limit. HTCondor ends what has not this much later, and holds it.
+# The wrapper ends by itself at the job's limit. HTCondor holds what has not, this much later.
 FENCE_SECONDS = 120
 
 # What comes back from the node beside the standard streams.
@@ -95,6 +95,6 @@ def _names(names: list[str]) -> str:
 
 def _one_line(directive: str) -> str:
     if "\n" in directive or "\r" in directive:
-        msg = f"a directive of an HTCondor site is one line of a submit description, unlike {directive!r}."
+        msg = f"a directive of an HTCondor site is one line, unlike {directive!r}."
         raise ConfigError(msg)
     return directive

@@ -29,8 +29,9 @@ _HANDLE = re.compile(r"[0-9a-f]{32}")
 class LocalBackend:
     """Background processes on this machine, ``settings.slots`` at once, first come, first served.
 
-    A job's handle is its tag. Its record is ``local/jobs/…/TAG`` in the state folder, kept by the launcher; what was
-    asked for is ``local.json`` in the job's folder. Resources are not reserved, priorities not heeded.
+    A job's handle is its tag. Its record, kept by the launcher, is ``local/jobs/…/TAG`` in the
+    state folder; what was asked for is ``local.json`` in the job's folder. Resources are not
+    reserved, priorities not heeded.
     """
 
     name = "local"

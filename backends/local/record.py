@@ -1,7 +1,7 @@
 """The record of a local job: what its launcher says of it.
 
-The launcher (:mod:`.launcher`, a program of its own) writes it by write-and-rename, first when it takes
-the job over, last when the job has ended; this module reads it.
+The launcher (:mod:`.launcher`, a program of its own) writes it by write-and-rename, first when it
+takes the job over, last when the job has ended; this module reads it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What squeue, sacct and sbatch print, read. Pure functions; formats are asked for in :mod:`.render`."""
+"""What squeue, sacct and sbatch print, read: pure functions. :mod:`.render` asks for the formats."""
 
 import re
 

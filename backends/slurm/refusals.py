@@ -77,7 +77,7 @@ def _error(kind: type[BackendError], message: str, ended: Completed) -> BackendE
 
 
 def _words(ended: Completed) -> str:
-    """Slurm's first line, without the program's name; its last, general one as well where it differs."""
+    """Slurm's first line, without the program's name, and its last, general one if it differs."""
     lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
     errors = [_without_prefix(line) for line in lines if ": error:" in line or ": fatal:" in line]
     if not errors:

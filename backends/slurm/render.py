@@ -1,7 +1,7 @@
 """What is said to Slurm: directives of job.sh, and command lines. Pure functions.
 
-Numbers, and what the site's configuration says, go into job.sh as ``#SBATCH`` lines, where people look
-for them. What a user wrote (name, labels, paths) goes into sbatch's argument list: sbatch
+Numbers, and what the site's configuration says, go into job.sh as ``#SBATCH`` lines, where people
+look for them. What a user wrote (name, labels, paths) goes into sbatch's argument list: sbatch
 reads directives by quoting rules of its own, in which there is no newline.
 """
 
@@ -15,11 +15,11 @@ from prominence_hpc.errors import ConfigError
 
 __all__ = [
     "COMMENT_CHARACTERS",
-    "HISTORY_FORMAT",
     "HISTORY_START",
     "QUEUE_FORMAT",
     "comment",
     "directives",
+    "redirects_itself",
     "sacct_argv",
     "sbatch_argv",
     "sbatch_quote",
@@ -33,7 +33,6 @@ _NAME_BYTES = 1023
 # ":|" is a field of any width and what follows it; see squeue(1), --Format.
 QUEUE_FORMAT = "JobID:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
 _QUEUE_TAG_FORMAT = "JobID:|,Comment:"
-HISTORY_FORMAT = "JobIDRaw,State,ExitCode"
 
 # How far back accounting is asked: as long as PROMINENCE keeps a finished job in sight.
 HISTORY_START = "now-90days"
@@ -67,10 +66,14 @@ def directives(submission: Submission, settings: SiteSettings) -> list[str]:
 def sbatch_argv(submission: Submission) -> list[str]:
     r"""The command that submits ``job.sh`` of the submission's folder.
 
-    The comment comes first: :func:`.parse.parse_tags` finds it in what accounting keeps of this line.
-    Output files are named relative to the folder, with a backslash, which tells Slurm
-    that ``%`` in the folder's name is no pattern (sbatch(1), "filename pattern").
-    A folder that itself has a backslash cannot be written so (Slurm would remove it): its job.sh redirects its output itself.
+    The comment comes first: :func:`.parse.parse_tags` finds it in what accounting keeps of this
+    line. Output files are named relative to the folder, with a backslash, which tells Slurm that
+    ``%`` in the folder's name is no pattern (sbatch(1), "filename pattern"). A backslash in the
+    folder's name would be removed: there job.sh opens the files itself.
+
+    There is no ``--signal``: the wrapper keeps the time by itself, and Slurm sends SIGTERM to all
+    processes of a job, the wrapper among them, KillWait seconds before SIGKILL. Nor is there
+    ``--tmp`` for the disk: unless a site configures TmpDisk, no node has any.
     """
     redirected = redirects_itself(submission)
     return [
@@ -115,7 +118,7 @@ def comment(submission: Submission) -> str:
 
 
 def squeue_argv(*, tags: bool = False) -> list[str]:
-    """All jobs of the user, those of the last minutes (MinJobAge) included: one call for any number."""
+    """All jobs of the user, those that ended within MinJobAge included: one call for any number."""
     fields = _QUEUE_TAG_FORMAT if tags else QUEUE_FORMAT
     return ["squeue", "--me", "--noheader", "--states=all", f"--Format={fields}"]
 
@@ -136,7 +139,7 @@ def sacct_argv(user: int, *, handles: Sequence[str] = (), tags: bool = False) ->
 
 
 def sbatch_quote(value: str) -> str:
-    r"""``value`` as one word of a ``#SBATCH`` line: sbatch takes the character after a backslash as it is.
+    r"""``value`` as one word of a ``#SBATCH`` line: a backslash before all that means something.
 
     >>> print(sbatch_quote("gpu,long"), sbatch_quote("it's #1"))
     gpu,long it\'s\ \#1
@@ -162,7 +165,7 @@ def _minutes(seconds: int) -> str | None:
 
 
 def _nice(priority: int | None, nice: int) -> str | None:
-    """Users may only lower a job's priority: a job with none starts at ``nice``, others around it."""
+    """Users may only lower a job's priority: one without starts at ``nice``, others around it."""
     value = max(0, nice - (priority or 0))
     return str(value) if value else None
 

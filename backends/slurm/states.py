@@ -1,7 +1,8 @@
 """Slurm's words for what becomes of a job, as data.
 
 States: https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES and
-https://slurm.schedmd.com/job_state_codes.html. Reasons: https://slurm.schedmd.com/job_reason_codes.html.
+https://slurm.schedmd.com/job_state_codes.html. Reasons:
+https://slurm.schedmd.com/job_reason_codes.html.
 """
 
 from prominence_hpc.backends.base import Cause, Condition
@@ -44,9 +45,9 @@ STATES: dict[str, tuple[Condition, Cause]] = {
     "REVOKED": (Condition.UNKNOWN, Cause.NONE),
 }
 
-# A pending job with one of these does not start unless somebody changes the job or the cluster. Where a
-# partition's limits are not enforced at submission (EnforcePartLimits=NO, the default), this is
-# how a job that asks for too much shows.
+# A pending job with one of these does not start unless somebody changes the job or the cluster.
+# Where a partition's limits are not enforced at submission (EnforcePartLimits=NO, the default),
+# this is how a job that asks for too much shows.
 HELD_REASONS = frozenset(
     {
         "AccountNotAllowed",

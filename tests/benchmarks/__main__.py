@@ -33,7 +33,6 @@ def main() -> int:
     try:
         site = lifecycle.up()
         bring_s5cmd(site)
-        results, code = run(rows, quick=arguments.quick)
         versions = health.versions(site)
     except SiteError as error:
         print(f"{error.log}\nbench: {error}", file=sys.stderr)
@@ -41,7 +40,8 @@ def main() -> int:
     except CommandFailed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print(table.plain(results))
+    results, code = run(rows, quick=arguments.quick)
+    print(f"\n{table.plain(results)}")
     if arguments.write:
         when = datetime.now(UTC).date().isoformat()
         table.put(PAGE, table.markdown(results, when, versions))
@@ -86,7 +86,7 @@ def run(rows: Sequence[str], *, quick: bool) -> tuple[list[Result], int]:
         assert process.stdout is not None
         for line in process.stdout:
             results.append(decode(line))
-            print(table.plain(results[-1:]).splitlines()[-1], flush=True)
+            print("    " + "  ".join(table.cells(results[-1])), flush=True)
     return results, process.returncode
 
 

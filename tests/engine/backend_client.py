@@ -117,7 +117,7 @@ class RemoteBackend:
         return self.site.run(["cat", f"{job.folder}/{name}"]).stdout
 
     def record(self, job: Job) -> dict[str, Any]:
-        """What the scheduler's own record holds of a job in the queue, by the scheduler's own tools."""
+        """What the scheduler's record holds of a job in the queue, by the scheduler's own tools."""
         reader = {"slurm": self._slurm, "htcondor": self._htcondor, "local": self._local}[self.name]
         return reader(job)
 

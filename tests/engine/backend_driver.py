@@ -1,7 +1,7 @@
-"""Runs on the login node: makes the calls on a backend that a test asks for, and prints the answers.
+"""Runs on the login node: makes the calls on a backend that a test asks for, prints the answers.
 
-Standard input: ``{"backend", "settings", "state", "calls": [[verb, argument], …]}``; standard output:
-a list with an ``{"answer"}`` or an ``{"error", "message"}`` for each.
+Standard input: ``{"backend", "settings", "state", "calls": [[verb, argument], …]}``; standard
+output: a list with an ``{"answer"}`` or an ``{"error", "message"}`` for each.
 """
 
 import dataclasses

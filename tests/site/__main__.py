@@ -82,7 +82,7 @@ def _exec(arguments: argparse.Namespace) -> int:
         cwd=arguments.cwd,
         env=dict(word.partition("=")[::2] for word in arguments.env),
     )
-    os.execvpe(argv[0], argv, handle.engine_environment())
+    os.execvpe(argv[0], argv, handle.engine_environment(arguments.host))
 
 
 if __name__ == "__main__":

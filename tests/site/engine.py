@@ -27,17 +27,18 @@ def find() -> str | None:
     """
     given = os.environ.get("DOCKER_HOST")
     candidates = [given] if given else [f"unix://{SOCKET}", "unix:///var/run/docker.sock"]
-    return next((host for host in candidates if _answers(host)), None)
+    return next((host for host in candidates if answers(host)), None)
 
 
-def _answers(host: str) -> bool:
+def answers(host: str, path: str = "/_ping") -> bool:
+    """Whether the engine at `host` has something at `path` of its API. Takes a millisecond."""
     if not host.startswith("unix://"):
         return True  # somebody's own engine elsewhere: the first real call will tell
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             connection.connect(host.removeprefix("unix://"))
-            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
             return b" 200 " in connection.recv(64)
     except OSError:
         return False
@@ -72,11 +73,14 @@ def require_root_and_apt(purpose: str) -> None:
         raise UnsupportedMachine(message)
 
 
+def update_package_lists() -> None:
+    commands.run(["apt-get", "update", "-q"], timeout=180)
+
+
 def install_packages(*packages: str) -> None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    commands.run(["apt-get", "update", "-q"], timeout=180, env=env)
+    update_package_lists()
     argv = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
-    commands.run(argv, timeout=300, env=env)
+    commands.run(argv, timeout=300, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _path() -> str:
@@ -93,7 +97,7 @@ def _start() -> str:
     argv = ["dockerd", "--data-root", f"{paths.ENGINE}/data", "--exec-root", f"{paths.ENGINE}/run"]
     argv += ["--pidfile", f"{PIDFILE}", "-H", host]
     with LOG.open("w") as log:
-        subprocess.Popen(
+        daemon = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -102,11 +106,12 @@ def _start() -> str:
             env={**os.environ, "PATH": _path()},
         )
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if _answers(host):
+    while daemon.poll() is None and time.monotonic() < deadline:
+        if answers(host):
             return host
         time.sleep(0.1)
-    message = f"dockerd did not answer within {START_SECONDS} s"
+    ended = f"ended with exit code {daemon.returncode}"
+    message = f"dockerd {ended if daemon.returncode is not None else 'does not answer'}"
     raise SiteError(message, tail_of(LOG))
 
 
@@ -122,7 +127,16 @@ def stop() -> None:
             message = f"dockerd (process {pid}) did not end within {STOP_SECONDS} s"
             raise SiteError(message, tail_of(LOG))
     if paths.ENGINE.exists():
+        _unmount_below(paths.ENGINE)
         shutil.rmtree(paths.ENGINE)
+
+
+def _unmount_below(folder: Path) -> None:
+    """dockerd mounts its data folder on itself, and leaves it so when it fails to start."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    mounted = [Path(line.split()[4]) for line in lines]
+    for path in sorted((p for p in mounted if p.is_relative_to(folder)), reverse=True):
+        commands.run(["umount", str(path)], timeout=30)
 
 
 def _own_pid() -> int | None:

@@ -52,16 +52,23 @@ def exec_argv(argv: Sequence[str], *, terminal: bool = False, **where: Unpack[Wh
     options = ["-t"] if terminal else []
     options += [option for name, value in words.items() for option in ("-e", f"{name}={value}")]
     options += ["-u", user, "-w", where.get("cwd") or home]
-    return ["docker", "exec", "-i", *options, f"{paths.NAME}-{where.get('host', HOST)}", *argv]
+    return ["docker", "exec", "-i", *options, container(where.get("host", HOST)), *argv]
 
 
-def engine_environment() -> dict[str, str]:
-    """This process's environment with the address of the engine that holds the site."""
-    host = engine.find()
-    if host is None:
+def container(host: str) -> str:
+    return f"{paths.NAME}-{host}"
+
+
+def engine_environment(host: str | None = None) -> dict[str, str]:
+    """This process's environment with the address of the engine; `host` must be there, if given."""
+    address = engine.find()
+    if address is None:
         message = "The test site is not up (no container engine answers): run `tests/site/site up`."
         raise SiteError(message)
-    return {**os.environ, "DOCKER_HOST": host}
+    if host and not engine.answers(address, f"/containers/{container(host)}/json"):
+        message = f"The test site has no host {host!r} up: run `tests/site/site up`."
+        raise SiteError(message)
+    return {**os.environ, "DOCKER_HOST": address}
 
 
 class Site:

@@ -2,22 +2,40 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import docker
+from docker.errors import DockerException
 
 from tests.site import engine, health, images, install, paths, topology
 from tests.site.errors import SiteError
-from tests.site.handle import Site
+from tests.site.handle import CommandFailed, CommandTimedOut, Site
 from tests.site.steps import exclusive, step
 
 # A site that already runs gets this long to prove well before it is made anew.
 STILL_WELL_SECONDS = 15
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Bringing the site up or down excludes other processes, and fails with a SiteError alone."""
+    try:
+        with exclusive():
+            yield
+    except DockerException as error:
+        message = f"the container engine refuses: {error}"
+        raise SiteError(message) from error
+    except (CommandFailed, CommandTimedOut, subprocess.SubprocessError) as error:
+        first, _, rest = str(error).partition("\n")
+        raise SiteError(first, rest) from error
+
+
 def up() -> Site:
     """The site, running and well, with the checkout's `prominence`; does only what is missing."""
     engine.require_root_and_apt("the hosts' homes and networks")
-    with exclusive():
+    with one_at_a_time():
         with step("engine answers"):
             os.environ["DOCKER_HOST"] = engine.ensure()
         client = docker.from_env(timeout=120)
@@ -56,7 +74,7 @@ def _make_anew(client: docker.DockerClient, site: Site) -> None:
 def down(*, everything: bool = False) -> None:
     """Leaves no host, network or file of the site; with `everything`, of any site on this machine,
     and no image and no engine of ours either."""
-    with exclusive():
+    with one_at_a_time():
         host = engine.find()
         if host:
             os.environ["DOCKER_HOST"] = host

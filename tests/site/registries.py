@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.site import commands
+from tests.site import commands, engine
 from tests.site.errors import UnsupportedMachine
 
 HOST_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -30,13 +30,20 @@ def write_private(folder: Path, suite: str) -> None:
 
 def mirror() -> str:
     """The archive that most of the machine's Debian package lists come from."""
-    argv = ["apt-get", "indextargets", "--format", "$(ORIGIN)\t$(REPO_URI)", "Created-By: Packages"]
-    lines = [line.split("\t") for line in commands.run(argv, timeout=30).splitlines()]
-    uris = [uri for origin, uri in lines if origin == "Debian" and "security" not in uri]
+    uris = _debian_archives()
+    if not uris:  # apt tells of lists that it has fetched
+        engine.update_package_lists()
+        uris = _debian_archives()
     if not uris:
         message = "The test site needs a Debian archive among apt's sources; there is none."
         raise UnsupportedMachine(message)
     return max(set(uris), key=uris.count)
+
+
+def _debian_archives() -> list[str]:
+    argv = ["apt-get", "indextargets", "--format", "$(ORIGIN)\t$(REPO_URI)", "Created-By: Packages"]
+    lines = [line.split("\t") for line in commands.run(argv, timeout=30).splitlines()]
+    return [uri for origin, uri in lines if origin == "Debian" and "security" not in uri]
 
 
 def apt_options() -> list[str]:

@@ -10,7 +10,7 @@ from docker.models.containers import Container
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
-from tests.site import images, paths
+from tests.site import handle, images, paths
 from tests.site.errors import SiteError, tail
 
 # One container is one host: no privileges but what mounting inside a container takes.
@@ -36,7 +36,7 @@ class Host:
 
     @property
     def container(self) -> str:
-        return f"{paths.NAME}-{self.name}"
+        return handle.container(self.name)
 
 
 _SHARED = (str(paths.SHARED), "/site", "ro")

@@ -57,19 +57,17 @@ class Fetcher:
 
         part = _Download()
         backoff = Backoff(self.control, PATIENCE_SECONDS)
-        while not part.complete():
+        while not part.ended:
             url = source()
             try:
-                response = self.web.get(url, part.headers())
-                part.begin(response)
-                while True:
-                    self.control.check()
-                    block = part.take(response.read(BLOCK))
-                    if block is None:
-                        break
-                    if block:
-                        backoff.succeeded()
-                        yield block
+                with self.web.get(url, part.headers()) as response:
+                    part.begin(response)
+                    while not part.ended:
+                        self.control.check()
+                        block = part.take(response.read(BLOCK))
+                        if block:
+                            backoff.succeeded()
+                            yield block
             except Refused as error:
                 self.plan.reload()
                 if error.status not in (400, 401, 403) or source() == url:
@@ -93,9 +91,6 @@ class _Download:
         self.ended = False
         self._skip = 0
 
-    def complete(self) -> bool:
-        return self.ended
-
     def headers(self) -> "dict[str, str]":
         if self.position == 0:
             return {}
@@ -116,14 +111,13 @@ class _Download:
         # A server without ranges begins anew: what we have already is passed over.
         self._skip = self.position if response.status == 200 else 0
 
-    def take(self, block: bytes) -> "Optional[bytes]":
-        """The new bytes among these; None at the end; raises Transient where it came too early."""
+    def take(self, block: bytes) -> bytes:
+        """The new bytes among these; sets ``ended``, or raises Transient where that is too early."""
         if not block:
             if self.total is not None and self.position < self.total:
                 msg = "the connection ended after %d of %d bytes" % (self.position, self.total)
                 raise Transient(msg)
             self.ended = True
-            return None
         if self._skip:
             skipped = min(self._skip, len(block))
             self._skip -= skipped

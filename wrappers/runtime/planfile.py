@@ -49,7 +49,9 @@ def load(path: bytes) -> "dict[str, Any]":
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise PlanError("plan is not JSON: %s" % error) from error
+        msg = "plan is not JSON: %s" % error
+        raise PlanError(msg) from error
     if not isinstance(document, dict) or document.get("version") != PLAN_VERSION:
-        raise PlanError("plan is not of version %d, which this runner reads" % PLAN_VERSION)
+        msg = "plan is not of version %d, which this runner reads" % PLAN_VERSION
+        raise PlanError(msg)
     return document

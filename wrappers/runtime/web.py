@@ -4,6 +4,7 @@ import http.client
 import re
 import socket
 import ssl
+from contextlib import contextmanager
 from urllib.parse import urljoin, urlsplit
 
 from .errors import TransferError
@@ -12,7 +13,7 @@ from .text import redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Iterator, Optional
 
 TIMEOUT_SECONDS = 60.0  # without a single byte
 REDIRECTS = 10
@@ -63,41 +64,53 @@ class Web:
             host, port, timeout=TIMEOUT_SECONDS, context=self._context
         )
 
-    def get(self, url: str, headers: "dict[str, str]") -> http.client.HTTPResponse:
+    @contextmanager
+    def get(self, url: str, headers: "dict[str, str]") -> "Iterator[http.client.HTTPResponse]":
         """The answer to GET, redirects followed, whose status is 200 or 206.
 
         Raises Refused, TransferError or Transient.
         """
         for _ in range(REDIRECTS):
-            response = self._get_once(url, headers)
-            if response.status in (200, 206):
-                return response
-            location = response.getheader("Location")
-            if response.status not in (301, 302, 303, 307, 308) or not location:
-                raise failure(response)
-            response.close()
-            target = urljoin(url, location)
-            if not target.lower().startswith(("http://", "https://")):
-                msg = "%s redirects to an address that is not http(s)" % redact(url)
-                raise TransferError(msg)
-            if url.lower().startswith("https://") and not target.lower().startswith("https://"):
-                msg = "%s redirects to an address without TLS" % redact(url)
-                raise TransferError(msg)
-            url = target
+            connection, response = self._get_once(url, headers)
+            try:
+                if response.status in (200, 206):
+                    yield response
+                    return
+                url = _redirection(url, response)
+            finally:
+                response.close()
+                connection.close()
         msg = "%s redirects too often" % redact(url)
         raise TransferError(msg)
 
-    def _get_once(self, url: str, headers: "dict[str, str]") -> http.client.HTTPResponse:
+    def _get_once(
+        self, url: str, headers: "dict[str, str]"
+    ) -> "tuple[http.client.HTTPConnection, http.client.HTTPResponse]":
         connection, target, extra = self.connect(url)
         every = {"User-Agent": AGENT, "Accept-Encoding": "identity", "Connection": "close"}
         every.update(extra)
         every.update(headers)
         try:
             connection.request("GET", target, headers=every)
-            return connection.getresponse()
+            return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise network_error(error) from error
+
+
+def _redirection(url: str, response: http.client.HTTPResponse) -> str:
+    """Where the answer sends us; raises what the answer says where that is nowhere we go."""
+    location = response.getheader("Location")
+    if response.status not in (301, 302, 303, 307, 308) or not location:
+        raise failure(response)
+    target = urljoin(url, location)
+    if not target.lower().startswith(("http://", "https://")):
+        msg = "%s redirects to an address that is not http(s)" % redact(url)
+        raise TransferError(msg)
+    if url.lower().startswith("https://") and not target.lower().startswith("https://"):
+        msg = "%s redirects to an address without TLS" % redact(url)
+        raise TransferError(msg)
+    return target
 
 
 def network_error(error: Exception) -> Exception:

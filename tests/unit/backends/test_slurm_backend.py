@@ -105,7 +105,7 @@ def test_poll_is_one_call_however_many(programs: FakePrograms) -> None:
 
 
 def test_nothing_asked_nothing_called(programs: FakePrograms) -> None:
-    assert BACKEND.poll([]) == BACKEND.history([]) == BACKEND.find([]) == {}
+    assert [BACKEND.poll([]), BACKEND.history([]), BACKEND.find([])] == [{}, {}, {}]
     BACKEND.cancel([])
     assert programs.calls() == []
 

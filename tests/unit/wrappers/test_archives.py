@@ -80,9 +80,9 @@ def test_several_members_and_padding(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_expands_enormously_comes_in_bounded_blocks(kind: str) -> None:
-    data = COMPRESS[kind](bytes(60_000_000))
+    data = COMPRESS[kind](bytes(15_000_000))
     lengths = [len(block) for block in decompressed(in_blocks(data, len(data)), kind)]
-    assert sum(lengths) == 60_000_000
+    assert sum(lengths) == 15_000_000
     assert max(lengths) <= 1 << 20
 
 
@@ -206,6 +206,6 @@ def test_zip_without_members(tmp_path: Path) -> None:
 
 
 def test_many_members(tmp_path: Path) -> None:
-    many = tar(member(f"f{number}", b"x") for number in range(3000))
+    many = tar(member(f"f{number}", b"x") for number in range(400))
     unpack_tar(many, tmp_path / "work")
-    assert len(list((tmp_path / "work").iterdir())) == 3000
+    assert len(list((tmp_path / "work").iterdir())) == 400

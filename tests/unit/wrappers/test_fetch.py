@@ -42,7 +42,7 @@ def test_a_cut_connection_is_resumed(ranges: bool, make_plan: MakePlan, control:
         if request.count < 4:
             status = 206 if start else 200
             headers |= {"Content_Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"}
-            request.cut(rest, 500_000 * request.count, status, **headers)
+            request.cut(rest, 400_000 * request.count, status, **headers)
         elif ranges:
             headers |= {"Content_Range": f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"}
             request.reply(206, rest, **headers)

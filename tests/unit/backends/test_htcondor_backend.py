@@ -1,0 +1,240 @@
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prominence_hpc.backends.base import Condition, Transfer
+from prominence_hpc.backends.htcondor import HTCondorBackend
+from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
+from tests.unit.backends.helpers import TAG, FakePrograms, submission
+
+OTHER = "f" * 32
+
+
+class HTCondorException(Exception):
+    pass
+
+
+class FakeSchedd:
+    """Stands for the schedd: records, or what it does instead of answering."""
+
+    def __init__(self, calls: Path) -> None:
+        self.calls = calls
+        self.queue: list[dict[str, Any]] = []
+        self.past: list[dict[str, Any]] = []
+        self.raised: Exception | None = None
+        self.seconds = 0.0
+        self.denied = 0
+
+    def __call__(self) -> "FakeSchedd":
+        return self
+
+    def heard(self, *words: object) -> None:
+        with self.calls.open("a") as file:  # calls are made in a child process
+            file.write(f"{' '.join(map(str, words))}\n")
+        time.sleep(self.seconds)
+        if self.raised is not None:
+            raise self.raised
+
+    def submit(self, description: str) -> Any:
+        self.heard("submit", description)
+        return types.SimpleNamespace(cluster=lambda: 12, first_proc=lambda: 0)
+
+    def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Any]]:
+        self.heard("query", constraint, len(attributes))
+        return self.queue
+
+    def history(self, constraint: str, _attributes: list[str], limit: int) -> list[dict[str, Any]]:
+        self.heard("history", constraint, limit)
+        return self.past
+
+    def act(self, action: str, handles: list[str], _reason: str) -> dict[str, int]:
+        self.heard(action, *handles)
+        return {"TotalPermissionDenied": self.denied}
+
+    def lines(self) -> list[str]:
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
+@pytest.fixture
+def schedd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSchedd:
+    schedd = FakeSchedd(tmp_path / "calls")
+    bindings = types.ModuleType("htcondor2")
+    vars(bindings).update(
+        Schedd=schedd,
+        Submit=lambda text: text.splitlines()[0],
+        HTCondorException=HTCondorException,
+        JobAction=types.SimpleNamespace(Remove="remove"),
+    )
+    monkeypatch.setitem(sys.modules, "htcondor2", bindings)
+    return schedd
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "job 12"
+    folder.mkdir()
+    return folder
+
+
+BACKEND = HTCondorBackend(SiteSettings(name="pool", backend="htcondor", command_timeout_seconds=10))
+
+
+def record(cluster: int, status: int = 2, tag: str = TAG) -> dict[str, Any]:
+    return {"ClusterId": cluster, "ProcId": 0, "JobStatus": status, "ProminenceTag": tag}
+
+
+def test_submit_leaves_all_that_is_needed_by_hand(schedd: FakeSchedd, folder: Path) -> None:
+    image, home = folder.parent / "an image, large.sif", folder.parent / "home"
+    image.write_text("image")
+    home.mkdir()
+    transfer = Transfer(inputs=((image, "object-0"),), outputs=(("outputs-0", home),))
+    assert BACKEND.submit(submission(folder, transfer=transfer)) == "12.0"
+    assert BACKEND.submit(submission(folder, transfer=transfer)) == "12.0"  # over what is there
+    assert (folder / "object-0").read_text() == "image"
+    assert (folder / "outputs-0").resolve() == home
+    assert (folder / "runner.pyz").is_symlink()
+    assert (folder / "job.sh").stat().st_mode & 0o777 == 0o700
+    assert (folder / "job.sub").stat().st_mode & 0o777 == 0o600
+    assert len(schedd.lines()) == 2
+
+
+def test_several_nodes_are_refused(schedd: FakeSchedd, folder: Path) -> None:
+    with pytest.raises(BackendError, match="nodes must be 1, not 2"):
+        BACKEND.submit(submission(folder, nodes=2))
+    assert list(folder.iterdir()) == []
+    assert schedd.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            HTCondorException("Unable to locate local daemon."),
+            BackendError,
+            "cannot be reached from here: Unable to locate local daemon; is condor running",
+        ),
+        (
+            HTCondorException("Failed to connect to <127.0.0.1:9>"),
+            BackendError,
+            "Nothing was submitted.",
+        ),
+        (ValueError("parse_up_to_q_line() failed"), BackendError, "check the site's directives"),
+        (
+            HTCondorException("Failed to create job ad, errmsg=Submit:-1:Parse error in\n\tx = ("),
+            BackendError,
+            "Parse error in x = (; check the site's directives",
+        ),
+        (
+            HTCondorException("Unable to commit transaction, SCHEDD:2:MAX_JOBS_PER_OWNER is 5"),
+            BackendError,
+            "refused the job: Unable to commit transaction, SCHEDD:2:MAX_JOBS_PER_OWNER is 5.",
+        ),
+        (HTCondorException("SECMAN:2007:no answer"), BackendUnavailable, "gave no answer (submit)"),
+    ],
+)
+def test_refusals(
+    schedd: FakeSchedd, folder: Path, error: Exception, kind: type[BackendError], words: str
+) -> None:
+    schedd.raised = error
+    with pytest.raises(BackendError) as raised:
+        BACKEND.submit(submission(folder))
+    assert type(raised.value) is kind
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_schedd_that_does_not_answer(schedd: FakeSchedd, folder: Path) -> None:
+    schedd.seconds = 60
+    backend = HTCondorBackend(
+        SiteSettings(name="pool", backend="htcondor", command_timeout_seconds=0.3)
+    )
+    with pytest.raises(BackendUnavailable, match=r"did not answer \(submit\) within 0\.3 seconds"):
+        backend.submit(submission(folder))
+    with pytest.raises(BackendUnavailable):
+        backend.poll(["12.0"])
+    assert len(schedd.lines()) == 2  # never twice
+
+
+def test_poll_is_one_call_however_many(schedd: FakeSchedd) -> None:
+    schedd.queue = [record(12), record(17)]
+    handles = [f"{number}.0" for number in range(10, 5010)]
+    states = BACKEND.poll(handles)
+    (line,) = schedd.lines()
+    assert len(line) < 200
+    assert "ClusterId >= 10" in line
+    assert "ClusterId <= 5009" in line
+    assert list(states) == handles
+    assert states["12.0"].condition is Condition.RUNNING
+    assert states["13.0"].condition is Condition.ABSENT
+
+
+def test_nothing_asked_nothing_called(schedd: FakeSchedd) -> None:
+    assert [BACKEND.poll([]), BACKEND.history([]), BACKEND.find([])] == [{}, {}, {}]
+    BACKEND.cancel([])
+    assert schedd.lines() == []
+
+
+def test_history_is_read_no_further_than_needed(schedd: FakeSchedd) -> None:
+    schedd.past = [record(12, 4)]
+    states = BACKEND.history(["12.0", "14.0"])
+    assert states.keys() == {"12.0"}
+    (line,) = schedd.lines()
+    assert line.endswith("member(ClusterId, {12, 14}) 2")
+
+
+def test_find_looks_into_history_for_what_the_queue_forgot(schedd: FakeSchedd) -> None:
+    schedd.queue = [record(12)]
+    assert BACKEND.find([TAG]) == {TAG: "12.0"}
+    schedd.past = [record(9, 4, OTHER)]
+    assert BACKEND.find([TAG, OTHER]) == {TAG: "12.0", OTHER: "9.0"}
+    assert [line.split()[0] for line in schedd.lines()] == ["query", "query", "history"]
+    assert schedd.lines()[-1] == f'history member(ProminenceTag, {{"{OTHER}"}}) 1'
+
+
+def test_cancel(schedd: FakeSchedd) -> None:
+    BACKEND.cancel(["12.0", "13.0"])
+    assert schedd.lines() == ["remove 12.0 13.0"]
+    schedd.denied = 1
+    with pytest.raises(BackendError, match="somebody else's"):
+        BACKEND.cancel(["12.0"])
+
+
+def test_bindings_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "htcondor2", None)
+    with pytest.raises(ConfigError, match=r"pip install 'prominence-hpc\[htcondor\]'"):
+        BACKEND.poll(["12.0"])
+
+
+def test_output_of_a_running_job_comes_from_its_node(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    schedd.queue = [record(12)]
+    programs.add("condor_tail", stdout="so far\n")
+    assert b"".join(BACKEND.output("12.0", folder, "stderr")) == b"so far\n"
+    (call,) = programs.calls()
+    assert call["argv"][:3] == ["condor_tail", "-no-stdout", "-stderr"]
+    assert call["argv"][-1] == "12.0"
+
+
+@pytest.mark.parametrize("status", [1, 4, 5])
+def test_output_of_any_other_job_is_in_its_folder(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path, status: int
+) -> None:
+    schedd.queue = [record(12, status)]
+    (folder / "stdout").write_text("all\n")
+    assert b"".join(BACKEND.output("12.0", folder, "stdout")) == b"all\n"
+    assert programs.calls() == []
+
+
+def test_output_of_a_job_that_ended_while_we_asked(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    schedd.queue = [record(12)]
+    programs.add("condor_tail", stderr="job not found\n", returncode=1)
+    (folder / "stdout").write_text("all\n")
+    assert b"".join(BACKEND.output("12.0", folder, "stdout")) == b"all\n"

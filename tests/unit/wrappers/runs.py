@@ -1,0 +1,118 @@
+"""The packed runner run as a job runs it, with a stand-in for Apptainer first on PATH.
+
+The stand-in is what the runner's own argument lists, environments, signals and error handling are
+tried against; what a real Apptainer makes of them is the subject of tests/engine/test_wrapper.py.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prominence_hpc.wrappers import bundle, report
+from prominence_hpc.wrappers import plan as plans
+from prominence_hpc.wrappers.report import Report
+from tests.unit.wrappers.conftest import a_plan
+
+APPTAINER = r"""#!/bin/sh
+# Runs commands where the container would, with its environment; knows version, build and pull.
+[ "$1" = --version ] && { echo "apptainer version 1.4.5"; exit; }
+case "$1" in
+build) [ -e "${0%/*}/fail" ] && { echo "INFO: x"; echo "FATAL: no"; exit 255; }
+    printf 'built from %s' "${4%%:*}" > "$3"; exit ;;
+pull) echo "$*" "$APPTAINER_DOCKER_USERNAME" > "$3"; exit ;;
+esac
+while :; do
+    case "$1" in
+    --home) home=${2%:*}; shift 2 ;;
+    --pwd) pwd=$2; shift 2 ;;
+    --bind | --mount | --app) shift 2 ;;
+    -*) shift ;;
+    exec | run) shift ;;
+    *) image=$1; shift; break ;;
+    esac
+done
+export IMAGE="$image"
+case "$pwd" in /home/user*) cd "$home${pwd#/home/user}" || exit 255 ;; esac
+exec "$@"
+"""
+
+
+@dataclass
+class Runs:
+    """A folder with a plan, a runner, and a PATH that begins with the stand-in."""
+
+    folder: Path
+    python: str = sys.executable
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (self.folder / "bin").mkdir()
+        program = self.folder / "bin/apptainer"
+        program.write_text(APPTAINER)
+        program.chmod(0o755)
+        (self.folder / "job").mkdir()
+        (self.folder / "job/image.sif").write_bytes(b"\0" * 32 + b"SIF_MAGIC" + bytes(1000))
+        self.runner = bundle.install_runner(self.folder)
+
+    def start(self, *tasks: plans.Task, **fields: Any) -> "subprocess.Popen[str]":
+        image = plans.Image(name="image.sif", kind="sif", source="image.sif")
+        values: dict[str, Any] = {
+            "images": (image,),
+            "tasks": tasks,
+            "scratch": str(self.folder / "scratch"),
+        }
+        plan = a_plan(**{**values, **fields})
+        (self.folder / "job/plan.json").write_text(plans.render(plan))
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return subprocess.Popen(
+            [self.python, "-IS", str(self.runner), str(self.folder / "job/plan.json")],
+            env={**os.environ, "PATH": path, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *tasks: plans.Task, **fields: Any) -> Report:
+        """Run one job to its end; ``stdout``, ``stderr`` and ``code`` are kept."""
+        with self.start(*tasks, **fields) as process:
+            self.finish(process)
+        return self.report()
+
+    def finish(self, process: "subprocess.Popen[str]") -> None:
+        self.stdout, self.stderr = process.communicate(timeout=60)
+        self.code = process.returncode
+
+    def report(self) -> Report:
+        found = report.read(self.folder / "job/report.json")
+        assert found is not None, self.stderr
+        return found
+
+    def result(self, name: str) -> bytes:
+        return (self.folder / "job/results" / name).read_bytes()
+
+    def log(self) -> str:
+        return (self.folder / "job/wrapper.log").read_text()
+
+    def left_over(self) -> list[Path]:
+        return list((self.folder / "scratch").iterdir())
+
+
+def shell(text: str, **fields: Any) -> plans.Task:
+    return plans.Task(image=0, command=("sh", "-c", text), **fields)
+
+
+def output(name: str, **fields: Any) -> plans.Output:
+    """An output that goes to the folder ``results`` beside the plan."""
+    values: dict[str, Any] = {
+        "kind": "file",
+        "object_name": name,
+        "destination": plans.Destination(method="folder", path="results"),
+    }
+    return plans.Output(name=name, **{**values, **fields})
+
+
+def artifact(name: str, **fields: Any) -> plans.Artifact:
+    return plans.Artifact(**{"name": name, "filename": name, "source": name, **fields})
