@@ -1,12 +1,13 @@
 """``runner.pyz``: the modules of ``wrappers/runtime`` in one file that any python3 runs."""
 
 import hashlib
-import io
 import os
-import tempfile
-import zipfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["bundle", "install_runner"]
 
@@ -24,6 +25,9 @@ def sources() -> list[Path]:
 @cache
 def bundle() -> bytes:
     """The runner as a zip file, byte for byte reproducible from its sources."""
+    import io
+    import zipfile  # 10 ms, for the first job after an installation alone
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         _add(archive, "__main__.py", MAIN.encode())
@@ -32,7 +36,9 @@ def bundle() -> bytes:
     return buffer.getvalue()
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+def _add(archive: "zipfile.ZipFile", name: str, content: bytes) -> None:
+    import zipfile
+
     entry = zipfile.ZipInfo(name, DATE)
     entry.external_attr = 0o644 << 16
     entry.create_system = 3
@@ -56,6 +62,8 @@ def install_runner(folder: Path) -> Path:
 
 
 def _write(target: Path, content: bytes) -> None:
+    import tempfile  # as zipfile
+
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".runner-")
     try:

@@ -7,7 +7,6 @@ from tests.benchmarks.measure import timed
 from tests.benchmarks.workbench import SOURCE, WORK, Workbench
 
 DATA = WORK / "data"
-SMALL_BYTES = 4096
 
 
 def random_file(bench: Workbench) -> Path:
@@ -34,11 +33,6 @@ def archive(bench: Workbench) -> Path:
 def compressed_archive(bench: Workbench) -> Path:
     archive(bench)
     return kept("archive.tar.gz", bench.size)
-
-
-def small_files(bench: Workbench) -> Path:
-    """A folder of files of 4 KiB."""
-    return kept("small-folder", bench.objects * SMALL_BYTES)
 
 
 def size_of(path: Path) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FILE_BYTES = 16 << 20
-SMALL_BYTES = 4096
 
 
 def main() -> None:
@@ -29,8 +28,6 @@ def make(kind: str, path: Path, size: int) -> None:
             fill(path, blocks(size, os.urandom(FILE_BYTES)))
         case "text-folder":
             fill(path, blocks(size, hexlify(os.urandom(FILE_BYTES // 2))))
-        case "small-folder":
-            fill(path, blocks(size, b"0123456\n" * (SMALL_BYTES // 8)))
         case "archive.tar":
             with tarfile.open(path, "w") as tar:
                 tar.add(path.with_name("text-folder"), arcname="data")

@@ -225,7 +225,7 @@ def test_nodes_read_and_write_without_keys(folder: Folder, host: str) -> None:
     _, get, put, post, back = (value for _, value in answers)
     work = f"/tmp/storage-{uid}"
     run = folder.site.run
-    curl = ["curl", "-sS", "--fail-with-body", "--max-time", "30"]
+    curl = ["curl", "-sS", "--fail-with-body", "--max-time", "100"]
     run([*curl, "-o", work, get], host=host)
     assert run(["sha256sum", work], host=host).stdout.split()[0] == sha256
 

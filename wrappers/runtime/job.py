@@ -8,6 +8,7 @@ from .errors import ENDED_EARLY, MEMORY, WALLTIME, WRAPPER_FAILED, JobFailed, St
 from .log import Log
 from .metrics import attempt, cpu, provisioned
 from .namespace import of_plan
+from .parallel import run_all
 from .planfile import PlanFile
 from .process import Watch
 from .report import ReportFile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Callable, Optional
 
     from .engine import Engine
+    from .fetch import Fetcher
     from .image_cache import ImageCache
     from .images import Images
 
@@ -38,7 +40,7 @@ class Job:
         )
         self.watch = Watch(self.control)
         report_path = os.path.join(self.file.folder, b"report.json")
-        self.report = ReportFile(report_path, plan["job_id"], attempt(), start)
+        self.report = ReportFile(report_path, plan["job_id"], attempt(), start, self.log)
         self.report.document["cpu"] = cpu()
         self.scratch: "Optional[Scratch]" = None
         self.outcome, self.reason, self.detail = "completed", "", ""
@@ -55,7 +57,7 @@ class Job:
             except Stopped:
                 pass
             self._judge_time()
-            if self.tasks_began:
+            if self.tasks_began and self.plan["outputs"]:
                 self._stage_out()
             self.report.finish(self.outcome, self.reason, self.detail)
             self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
@@ -89,37 +91,35 @@ class Job:
         self._run_tasks(self.scratch, engine, images)
 
     def _stage_in(self, scratch: Scratch, engine: "Engine") -> "Images":
-        from .artifacts import fetch_artifact, write_inputs
         from .fetch import Fetcher
         from .images import Images
         from .tasks import check_runtime, task_entry
 
         for task in self.plan["tasks"]:
             check_runtime(task)
-        write_inputs(self.plan["inputs"], scratch.work)
+        if self.plan["inputs"]:
+            from .artifacts import write_inputs
+
+            write_inputs(self.plan["inputs"], scratch.work)
         fetcher = Fetcher(self.file, self.control)
         images = Images(fetcher, engine, scratch, self._cache(), self.log)
         wanted = sorted({task["image"] for task in self.plan["tasks"]})
         actions = [_bound(images.get, index) for index in wanted]
         actions += [
-            _bound(lambda index: fetch_artifact(index, fetcher, scratch.work, self.log), index)
+            _bound(lambda index: self._fetch(index, fetcher, scratch), index)
             for index in range(len(self.plan["artifacts"]))
         ]
         try:
-            self._do(actions)
+            run_all(actions, self.control)
         finally:
             if images.failed:
                 self.report.document["tasks"] = [task_entry(None, False)]
         return images
 
-    def _do(self, actions: "list[Callable[[], None]]") -> None:
-        """One action needs no thread."""
-        if len(actions) == 1:
-            actions[0]()
-        elif actions:
-            from .parallel import run_all
+    def _fetch(self, index: int, fetcher: "Fetcher", scratch: Scratch) -> None:
+        from .artifacts import fetch_artifact
 
-            run_all(actions, self.control)
+        fetch_artifact(index, fetcher, scratch.work, self.log)
 
     def _cache(self) -> "Optional[ImageCache]":
         from .image_cache import open_cache
@@ -137,7 +137,7 @@ class Job:
         from .tasks import TaskRunner
 
         self.control.check()
-        self.report.phase("tasks")
+        self.report.document["phase"] = "tasks"  # written as the first task begins
         self.tasks_began = True
         self.control.start_tasks(self.plan["walltime_seconds"])
         namespace = of_plan(self.plan, scratch.work)
@@ -175,7 +175,8 @@ class Job:
         self.report.document.update(reason=self.reason, detail=self.detail)
         self.report.phase("stage-out")
         try:
-            self._do([_bound(stage_out.store, index) for index in range(len(stage_out.entries))])
+            stores = [_bound(stage_out.store, index) for index in range(len(stage_out.entries))]
+            run_all(stores, self.control)
         except Stopped:
             stage_out.unfinished()
         failure = stage_out.failure()

@@ -4,6 +4,8 @@ import os
 import stat
 import tarfile
 
+from .stream import open_to_read
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator
@@ -148,13 +150,3 @@ def _sample(path: bytes, offset: int, size: int) -> bytes:
         return os.pread(descriptor, size, offset)
     finally:
         os.close(descriptor)
-
-
-def open_to_read(path: bytes) -> int:
-    """A descriptor of a file that is ours, whatever mode a task gave it; no link is followed."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(path, flags)
-    except PermissionError:
-        os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | 0o600)
-        return os.open(path, flags)

@@ -4,9 +4,13 @@ import json
 import os
 import time
 
+from .stream import write_all
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .log import Log
 
 REPORT_VERSION = 1
 
@@ -14,8 +18,9 @@ REPORT_VERSION = 1
 class ReportFile:
     """What the job has come to; ``document`` is changed in place and written by :meth:`write`."""
 
-    def __init__(self, path: bytes, job_id: int, attempt: int, start: float) -> None:
+    def __init__(self, path: bytes, job_id: int, attempt: int, start: float, log: "Log") -> None:
         self.path = path
+        self.log = log
         self.document: "dict[str, Any]" = {
             "version": REPORT_VERSION,
             "job_id": job_id,
@@ -46,18 +51,25 @@ class ReportFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600)
         try:
-            os.write(descriptor, text.encode("ascii"))
+            write_all(descriptor, text.encode("ascii"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.rename(temporary, self.path)
 
+    def note(self) -> None:
+        """Write what is known so far; a full disk here must not end a job that goes well elsewhere."""
+        try:
+            self.write()
+        except OSError as error:
+            self.log("report.json cannot be written now: %s" % error)
+
     def phase(self, name: str) -> None:
         self.document["phase"] = name
-        self.write()
+        self.note()
 
     def finish(self, outcome: str, reason: str, detail: str) -> None:
-        """The last word; a scheduler that kills us from here on changes nothing."""
+        """The last word; a scheduler that kills us from here on changes nothing. Raises OSError."""
         self.document.update(
             phase="finished", outcome=outcome, reason=reason, detail=detail, end_time=time.time()
         )

@@ -1,6 +1,7 @@
 """Blocks of any size as one stream that is read forward only."""
 
 import os
+import stat
 
 from .errors import Corrupt
 
@@ -103,3 +104,13 @@ def write_all(descriptor: int, data: "memoryview | bytes") -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def open_to_read(path: bytes) -> int:
+    """A descriptor of a file that is ours, whatever mode a task gave it; no link is followed."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except PermissionError:
+        os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) | 0o600)
+        return os.open(path, flags)

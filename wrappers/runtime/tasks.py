@@ -63,7 +63,6 @@ class TaskRunner:
             self.log("task %d: exit code %d" % (number, ended.exit_code))
             if ended.exit_code == 0 or self.over_time or self.watch.control.signal_number:
                 break
-        self.report.write()
         return ended.exit_code
 
     def _entry(self, number: int, image: "Image") -> "dict[str, Any]":
@@ -71,6 +70,7 @@ class TaskRunner:
         entry = task_entry(image, index in self._used)
         self._used.add(index)
         self.report.document["tasks"].append(entry)
+        self.report.note()
         return entry
 
     def _once(self, number: int, image: "Image") -> "Ended":

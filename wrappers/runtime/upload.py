@@ -5,9 +5,8 @@ import os
 
 from .errors import TransferError
 from .fetch import BLOCK
-from .pack import open_to_read
 from .retry import Transient, retrying
-from .stream import write_all
+from .stream import open_to_read, write_all
 from .text import encode, size_text
 
 TYPE_CHECKING = False

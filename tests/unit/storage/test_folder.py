@@ -61,7 +61,9 @@ def test_round_trip(storage: Storage, source: Path, target: Path) -> None:
 NAME = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
 @given(name=NAME.filter(lambda name: name not in {".", ".."} and name[:11] != ".prominence"))
 def test_any_name_comes_back(storage: Storage, source: Path, target: Path, name: str) -> None:
     key = f"uploads/alice/{name[:60]}"

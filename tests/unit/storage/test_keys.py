@@ -1,7 +1,7 @@
 """Names that can be stored, and names that are refused with the reason."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prominence_hpc.adapter.storage.keys import check_key, is_hidden
@@ -35,6 +35,7 @@ def test_refused(key: str, reason: str) -> None:
     assert reason in str(raised.value)
 
 
+@settings(deadline=None)
 @given(st.lists(SEGMENT, min_size=1, max_size=4))
 def test_everything_else_is_taken(segments: list[str]) -> None:
     check_key("/".join(segments))

@@ -54,7 +54,9 @@ def boto(credentials: Credentials) -> BotoCredentials:
 @example(key="/leading")
 @example(key="uploads/alice/𝜋/é.sif")
 @example(key="../..%2F?query#fragment")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 @given(key=KEYS)
 def test_presigned_url_is_botocores(
     method: str, host: str, base: str, credentials: Credentials, key: str
@@ -73,7 +75,9 @@ def test_presigned_url_is_botocores(
 
 
 @pytest.mark.parametrize("credentials", CREDENTIALS, ids=["keys", "token"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(key=KEYS, prefix=KEYS, value=st.text("abc 09-_.", min_size=1))
 def test_signed_headers_are_botocores(
     credentials: Credentials, key: str, prefix: str, value: str
