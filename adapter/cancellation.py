@@ -7,8 +7,8 @@ one whose submission is not confirmed is cancelled, or never submitted, by :mod:
 
 from collections.abc import Callable, Sequence
 
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.backends.base import Backend
 from prominence_hpc.errors import BackendError, BackendUnavailable
 

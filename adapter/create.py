@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from prominence_hpc.adapter.honoured import refuse_unsupported
-from prominence_hpc.adapter.job import Job
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.spec import decode_job
-from prominence_hpc.adapter.state_folder import (
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.honoured import refuse_unsupported
+from prominence_hpc.adapter.spec.job import Job
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import (
     JOB_FILE,
     PLAN_FILE,
     job_folder,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from prominence_hpc.adapter.records import JobRecord
+from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.wrappers.report import OutputReport, Report, TaskReport
 
 __all__ = ["describe_job", "format_time"]

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import REPORT_FILE, job_folder, scratch_prefix
 from prominence_hpc.adapter.storage.base import Progress
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder, scratch_prefix
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import ConflictError, NotFoundError
 from prominence_hpc.wrappers.report import StoredObject

@@ -9,12 +9,17 @@ from typing import Any
 
 from prominence_hpc.adapter.cancellation import delete_jobs
 from prominence_hpc.adapter.describe import describe_job
-from prominence_hpc.adapter.records import JobRecord, JobStatus
 from prominence_hpc.adapter.refresh import refresh
 from prominence_hpc.adapter.renewal import renew_urls
 from prominence_hpc.adapter.settle import settle
-from prominence_hpc.adapter.state_folder import JOB_FILE, REPORT_FILE, job_folder, scratch_prefix
-from prominence_hpc.adapter.store import Which
+from prominence_hpc.adapter.store.records import JobRecord, JobStatus
+from prominence_hpc.adapter.store.state_folder import (
+    JOB_FILE,
+    REPORT_FILE,
+    job_folder,
+    scratch_prefix,
+)
+from prominence_hpc.adapter.store.store import Which
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Stream
 from prominence_hpc.errors import ConflictError, NotFoundError

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prominence_hpc.adapter.cancellation import resend
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import job_folder
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import job_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.verdict import Evidence, Verdict, judge
 from prominence_hpc.backends.base import Backend, Cause, Condition, SchedulerState
 from prominence_hpc.errors import BackendUnavailable, ConfigError

@@ -31,7 +31,7 @@ outlasts an orphaned ``sbatch``, and the second counts. The time of the first is
 A scheduler that has forgotten an ended job (Slurm without accounting, after MinJobAge) would be
 believed wrongly: where the job's folder holds output or a report, the job ran, and is never submitted again.
 
-A claim (:mod:`.claims`) keeps two commands from doing all this at once. It can fail in one way
+A claim (:mod:`.store.claims`) keeps two commands from doing all this at once. It can fail in one way
 only: a process on another host that is stopped for longer than the lease between its last look at
 the claim and its submission. Then both submit; the second to record its handle sees the first's, and cancels its own.
 """
@@ -44,10 +44,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prominence_hpc.adapter.cancellation import resend
-from prominence_hpc.adapter.claims import LEASE_SECONDS
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import job_folder, write_private
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.claims import LEASE_SECONDS
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import job_folder, write_private
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.backends.base import Backend, Submission, Transfer
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from prominence_hpc.adapter.job import Artifact, Job, Resources, Task
+from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, Task
 from prominence_hpc.backends.base import Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
@@ -128,7 +128,7 @@ def translate(
 ) -> tuple[plans.Plan, Submission]:
     """The plan for the wrapper and the submission for the backend of ``site``.
 
-    ``job`` has passed :func:`prominence_hpc.adapter.honoured.refuse_unsupported`.
+    ``job`` has passed :func:`prominence_hpc.adapter.spec.honoured.refuse_unsupported`.
     """
     carrier = Carrier(shared=shares_files(site))
     resources = job.resources

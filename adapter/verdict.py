@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from prominence_hpc.adapter.records import JobStatus
+from prominence_hpc.adapter.store.records import JobStatus
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.wrappers.report import Report
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from prominence_hpc.adapter.jobs import up_to_date
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import REPORT_FILE, job_folder
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.wrappers.report import read as read_report
 

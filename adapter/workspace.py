@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from prominence_hpc.adapter.config import Config, load_config
-from prominence_hpc.adapter.state_folder import state_folder
+from prominence_hpc.adapter.config.load import Config, load_config
 from prominence_hpc.adapter.storage.base import Storage
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.state_folder import state_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.backends.base import Backend
 
 __all__ = ["Workspace", "open_workspace"]

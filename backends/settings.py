@@ -1,4 +1,4 @@
-"""What a site's table ``[sites.NAME]`` tells its backend; decoded and checked by adapter/config.py."""
+"""What a site's table ``[sites.NAME]`` tells its backend; decoded and checked by adapter/config."""
 
 from dataclasses import dataclass, field
 from typing import Literal

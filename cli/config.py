@@ -18,7 +18,7 @@ def config_command(*, site: str | None, as_json: bool) -> None:
     """Show the configuration: each key, its value, and where it came from."""
     import os
 
-    from prominence_hpc.adapter.config import load_config, settings_of
+    from prominence_hpc.adapter.config.load import load_config, settings_of
 
     settings = list(settings_of(load_config(environ=os.environ, site=site)))
     if as_json:

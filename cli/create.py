@@ -9,7 +9,7 @@ from prominence_hpc.cli.flags import flag_options, json_option, site_option
 from prominence_hpc.cli.output import print_json, warn
 
 if TYPE_CHECKING:
-    from prominence_hpc.adapter.records import JobRecord
+    from prominence_hpc.adapter.store.records import JobRecord
 
 __all__ = ["create_command", "print_created"]
 
@@ -80,7 +80,7 @@ def create_command(
     IMAGE is an uploaded .sif, .simg, .tar or .tgz file, a path on the cluster, a URL, or a name in
     a registry. COMMAND is one argument: quote it. Without it the image's own run script runs.
     """
-    from prominence_hpc.adapter.description import CreateOptions, describe_job
+    from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
 
     packed = directory_name() if directory else None
     document = describe_job(CreateOptions(directory_artifact=packed, **options))

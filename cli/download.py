@@ -12,7 +12,7 @@ from prominence_hpc.cli.output import print_json
 from prominence_hpc.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from prominence_hpc.adapter.records import JobRecord
+    from prominence_hpc.adapter.store.records import JobRecord
     from prominence_hpc.adapter.workspace import Workspace
 
 __all__ = ["download_command"]

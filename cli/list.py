@@ -11,8 +11,8 @@ from prominence_hpc.cli.output import elapsed, print_columns, print_json, warn
 
 if TYPE_CHECKING:
     from prominence_hpc.adapter.jobs import Selection
-    from prominence_hpc.adapter.records import JobRecord, JobStatus
-    from prominence_hpc.adapter.store import Which
+    from prominence_hpc.adapter.store.records import JobRecord, JobStatus
+    from prominence_hpc.adapter.store.store import Which
 
 __all__ = ["list_command"]
 

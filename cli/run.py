@@ -17,11 +17,11 @@ __all__ = ["run_command"]
 @click.argument("file", metavar="FILE|URL")
 def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) -> None:
     """Create the job described in FILE or at URL, in JSON or YAML."""
-    from prominence_hpc.adapter.job_file import read_description
+    from prominence_hpc.adapter.spec.job_file import read_description
 
     document = read_description(file)
     if dry_run:
-        from prominence_hpc.adapter.spec import decode_job
+        from prominence_hpc.adapter.spec.decode import decode_job
 
         decode_job(document)
         print_json(document)

@@ -11,7 +11,7 @@ from prominence_hpc.cli.output import print_json, warn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from prominence_hpc.adapter.records import JobRecord
+    from prominence_hpc.adapter.store.records import JobRecord
     from prominence_hpc.adapter.workspace import Workspace
 
 __all__ = ["wait_command"]

@@ -31,7 +31,8 @@ KILL = "kill -KILL $PPID"
 # The command in a process that dies at one step of a submission.
 DYING = """\
 import os, signal, sys
-from prominence_hpc.adapter import create, store, submission
+from prominence_hpc.adapter import create, submission
+from prominence_hpc.adapter.store import store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

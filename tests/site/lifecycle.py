@@ -9,20 +9,21 @@ from contextlib import contextmanager
 import docker
 from docker.errors import DockerException
 
-from tests.site import engine, health, images, install, paths, topology
+from tests.site import engine, health, images, install, locks, paths, topology
 from tests.site.errors import SiteError
 from tests.site.handle import CommandFailed, CommandTimedOut, Site
-from tests.site.steps import exclusive, step
+from tests.site.steps import step
 
-# A site that already runs gets this long to prove well before it is made anew.
-STILL_WELL_SECONDS = 15
+# A site that already runs gets this long to prove well, as tests may keep it busy, before it is made
+# anew.
+STILL_WELL_SECONDS = 60
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
+def changing() -> Iterator[None]:
     """Bringing the site up or down excludes other processes, and fails with a SiteError alone."""
     try:
-        with exclusive():
+        with locks.changing():
             yield
     except DockerException as error:
         message = f"the container engine refuses: {error}"
@@ -35,7 +36,7 @@ def one_at_a_time() -> Iterator[None]:
 def up() -> Site:
     """The site, running and well, with the checkout's `prominence`; does only what is missing."""
     engine.require_root_and_apt("the hosts' homes and networks")
-    with one_at_a_time():
+    with changing():
         with step("engine answers"):
             os.environ["DOCKER_HOST"] = engine.ensure()
         client = docker.from_env(timeout=120)
@@ -62,7 +63,7 @@ def _is_well(client: docker.DockerClient, site: Site) -> bool:
 
 def _make_anew(client: docker.DockerClient, site: Site) -> None:
     if topology.containers(client) or paths.STATE.exists():
-        with step("old site removed"):
+        with locks.nobody_using(), step("old site removed"):
             topology.remove(client)
             shutil.rmtree(paths.STATE, ignore_errors=True)
     with step("hosts started"):
@@ -74,7 +75,7 @@ def _make_anew(client: docker.DockerClient, site: Site) -> None:
 def down(*, everything: bool = False) -> None:
     """Leaves no host, network or file of the site; with `everything`, of any site on this machine,
     and no image and no engine of ours either."""
-    with one_at_a_time():
+    with changing():
         host = engine.find()
         if host:
             os.environ["DOCKER_HOST"] = host

@@ -21,7 +21,6 @@ SHARED: Final = STATE / "shared"
 PRIVATE: Final = SHARED / "private"
 WHEELS: Final = SHARED / "wheels"
 CEPH: Final = STATE / "ceph"
-LOCK: Final = WORK / f"{NAME}.lock"
 
 # Every container, network and image of ours has this label.
 LABEL: Final = "hpc.prominence.site"

@@ -1,15 +1,9 @@
-"""One line per step with its seconds, the steps that run beside each other, and one `up` at a time."""
+"""One line per step with its seconds, and steps that run beside each other."""
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from tests.site import paths
-from tests.site.errors import SiteError
-
-LOCK_SECONDS = 900
 
 
 @contextmanager
@@ -41,21 +35,3 @@ def side_by_side(*actions: Callable[[], object]) -> None:
             thread.join(timeout=0.1)
     if errors:
         raise errors[0]
-
-
-@contextmanager
-def exclusive() -> Iterator[None]:
-    """One process at a time brings the site up or down; the others wait for it, not for ever."""
-    paths.WORK.mkdir(parents=True, exist_ok=True)
-    with paths.LOCK.open("w") as lock:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    message = f"another process has held {paths.LOCK} for {LOCK_SECONDS} s"
-                    raise SiteError(message) from None
-                time.sleep(0.1)
-        yield

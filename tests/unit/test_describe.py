@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from prominence_hpc.adapter.describe import describe_job
-from prominence_hpc.adapter.records import JobRecord
+from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.wrappers.report import Report
 
 RECORD = JobRecord(

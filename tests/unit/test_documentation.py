@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.config_keys import TOP_LEVEL, site_keys, storage_keys
+from prominence_hpc.adapter.config.keys import TOP_LEVEL, site_keys, storage_keys
 from prominence_hpc.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prominence_hpc.adapter.job import (
+from prominence_hpc.adapter.spec.job import (
     Artifact,
     InputFile,
     Job,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.config import Config, load_config, settings_of
+from prominence_hpc.adapter.config.load import Config, load_config, settings_of
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ConfigError
 

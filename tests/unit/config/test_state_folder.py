@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.state_folder import (
+from prominence_hpc.adapter.store.state_folder import (
     job_folder,
     make_job_folder,
     state_folder,

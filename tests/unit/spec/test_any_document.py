@@ -9,11 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prominence_hpc.adapter.description import CreateOptions, describe_job
-from prominence_hpc.adapter.expand import expand
-from prominence_hpc.adapter.honoured import refuse_unsupported
-from prominence_hpc.adapter.job import Job
-from prominence_hpc.adapter.spec import (
+from prominence_hpc.adapter.spec.decode import (
     ARTIFACT,
     INPUT_FILE,
     JOB,
@@ -25,6 +21,10 @@ from prominence_hpc.adapter.spec import (
     TASK,
     decode_job,
 )
+from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
+from prominence_hpc.adapter.spec.expand import expand
+from prominence_hpc.adapter.spec.honoured import refuse_unsupported
+from prominence_hpc.adapter.spec.job import Job
 from prominence_hpc.errors import ProminenceError, SpecError, UsageError
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.description import CreateOptions, describe_job
-from prominence_hpc.adapter.honoured import refuse_unsupported
-from prominence_hpc.adapter.job import Job, Placement, Resources
-from prominence_hpc.adapter.job_file import read_description
-from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
+from prominence_hpc.adapter.spec.honoured import refuse_unsupported
+from prominence_hpc.adapter.spec.job import Job, Placement, Resources
+from prominence_hpc.adapter.spec.job_file import read_description
 
 RESOURCES = {"nodes": 1, "cpus": 1, "memory": 1, "disk": 10}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.job import MountPoint, Placement, PullCredential
-from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.job import MountPoint, Placement, PullCredential
 from prominence_hpc.errors import SpecError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.description import CreateOptions, describe_job
-from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
 from prominence_hpc.errors import ProminenceError, SpecError, UsageError
 
 RESOURCES = {"nodes": 1, "disk": 10, "cpus": 1, "memory": 1}

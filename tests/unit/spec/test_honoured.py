@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.honoured import refuse_unsupported
-from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.honoured import refuse_unsupported
 from prominence_hpc.errors import SpecError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.job_file import read_description
-from prominence_hpc.adapter.spec import decode_job
+from prominence_hpc.adapter.spec.decode import decode_job
+from prominence_hpc.adapter.spec.job_file import read_description
 from prominence_hpc.errors import (
     NotFoundError,
     ProminenceError,

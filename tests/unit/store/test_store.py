@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter import schema
-from prominence_hpc.adapter.database import Database
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store import schema
+from prominence_hpc.adapter.store.database import Database
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.verdict import Verdict
 from prominence_hpc.errors import ConflictError, NotFoundError, ProminenceError
 
@@ -227,7 +227,7 @@ def test_what_fails_half_way_is_not_written(store: Store, tmp_path: Path) -> Non
 def test_a_store_in_use_for_too_long_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prominence_hpc.adapter.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("prominence_hpc.adapter.store.database.BUSY_SECONDS", 0.05)
     with Store(tmp_path) as other, Store(tmp_path) as store:
         create(other)
         with (
@@ -280,7 +280,7 @@ def test_no_question_reads_every_job(tmp_path: Path, condition: str, index: str 
 
 def test_two_commands_at_once_wait_for_each_other(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from prominence_hpc.adapter.store import Store\n"
+        "import sys; from pathlib import Path; from prominence_hpc.adapter.store.store import Store\n"
         "store = Store(Path(sys.argv[1]))\n"
         "print(*[store.create_intent(site='s', backend='slurm').id for _ in range(20)])"
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from prominence_hpc.adapter.records import JobRecord
-from prominence_hpc.adapter.state_folder import make_job_folder, write_private
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import make_job_folder, write_private
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import write_submission
 from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
 from prominence_hpc.errors import BackendError, BackendUnavailable

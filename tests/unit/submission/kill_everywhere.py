@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import SETTLE_SECONDS, recover, submit_job
 from tests.unit.submission.fake_scheduler import FakeBackend, intend
 

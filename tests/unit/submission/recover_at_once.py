@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import recover
 from tests.unit.submission.fake_scheduler import FakeBackend
 

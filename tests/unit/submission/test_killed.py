@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import SETTLE_SECONDS
 from tests.unit.submission.fake_scheduler import FakeBackend, intend
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from prominence_hpc.adapter.cancellation import delete_jobs
-from prominence_hpc.adapter.claims import LEASE_SECONDS
-from prominence_hpc.adapter.state_folder import job_folder
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.claims import LEASE_SECONDS
+from prominence_hpc.adapter.store.state_folder import job_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import (
     SETTLE_SECONDS,
     Outcome,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from prominence_hpc.adapter.records import JobRecord
 from prominence_hpc.adapter.refresh import Refreshed, refresh
-from prominence_hpc.adapter.state_folder import make_job_folder
-from prominence_hpc.adapter.store import Store
+from prominence_hpc.adapter.store.records import JobRecord
+from prominence_hpc.adapter.store.state_folder import make_job_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState, Stream, Submission
 from prominence_hpc.errors import BackendUnavailable, ConfigError
 from prominence_hpc.wrappers.report import REPORT_VERSION, Report

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prominence_hpc.adapter.records import JobStatus
+from prominence_hpc.adapter.store.records import JobStatus
 from prominence_hpc.adapter.verdict import Evidence, Verdict, judge
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.wrappers.report import Outcome, Phase, Report

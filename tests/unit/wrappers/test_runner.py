@@ -168,7 +168,7 @@ def test_walltime(runs: Runs) -> None:
     report = runs.run(
         shell("trap '' TERM; echo kept > f; setsid sleep 1234 & while :; do sleep 0.1; done"),
         walltime_seconds=1,
-        limit_seconds=6,
+        limit_seconds=7,
         reserve_seconds=3,
         outputs=(output("f"), output("absent")),
     )
@@ -181,7 +181,7 @@ def test_walltime(runs: Runs) -> None:
 
 
 def test_time_kept_for_stage_out_ends_the_tasks_too(runs: Runs) -> None:
-    times = {"walltime_seconds": 1000, "limit_seconds": 22, "reserve_seconds": 20}
+    times = {"walltime_seconds": 1000, "limit_seconds": 24, "reserve_seconds": 20}
     report = runs.run(shell("echo kept > f; exec sleep 100"), outputs=(output("f"),), **times)
     assert ended(report) == ("killed", "Walltime limit exceeded")
     assert [entry["exit_code"] for entry in report["tasks"]] == [143]

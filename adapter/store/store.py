@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from prominence_hpc.adapter import schema
-from prominence_hpc.adapter.claims import Claim, claim_of_this_process, is_abandoned
-from prominence_hpc.adapter.database import Database
-from prominence_hpc.adapter.records import COLUMNS, JobRecord, JobStatus, decode
+from prominence_hpc.adapter.store import schema
+from prominence_hpc.adapter.store.claims import Claim, claim_of_this_process, is_abandoned
+from prominence_hpc.adapter.store.database import Database
+from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, JobStatus, decode
 from prominence_hpc.errors import NotFoundError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prominence_hpc.adapter.job import Artifact, InputFile, Job, Resources, Task
-from prominence_hpc.adapter.place import INVALID, Place, quoted
+from prominence_hpc.adapter.spec.job import Artifact, InputFile, Job, Resources, Task
+from prominence_hpc.adapter.spec.place import INVALID, Place, quoted
 from prominence_hpc.adapter.translate import below_working_directory, output_objects
 
 __all__ = ["MPI_TYPES", "check_job", "check_resources"]

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.adapter.expand import expand
-from prominence_hpc.adapter.markup import parse
-from prominence_hpc.adapter.place import shown
+from prominence_hpc.adapter.spec.expand import expand
+from prominence_hpc.adapter.spec.markup import parse
+from prominence_hpc.adapter.spec.place import shown
 from prominence_hpc.errors import NotFoundError, Problem, ProminenceError, SpecError, UsageError
 
 __all__ = ["read_description", "read_text"]
@@ -20,7 +20,7 @@ def read_description(source: str) -> dict[str, Any]:
 
     Expanded: a ``cmd`` of several lines is one task a line or, beginning with ``#!``, a script
     among the inputs; an input ``file://PATH`` holds that file (descriptions in local files only).
-    Not checked any further: :func:`prominence_hpc.adapter.spec.decode_job` does that.
+    Not checked any further: :func:`prominence_hpc.adapter.spec.decode.decode_job` does that.
 
     Raises NotFoundError (no such file or address), UsageError (it cannot be read), SpecError (it is
     neither JSON nor YAML, holds no object, or an input cannot be read), and ProminenceError where

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prominence_hpc.adapter.claims import Claim
+from prominence_hpc.adapter.store.claims import Claim
 
 __all__ = ["COLUMNS", "JobRecord", "JobStatus", "SubmissionState", "decode"]
 
@@ -14,7 +14,7 @@ SubmissionState = Literal["intent", "submitted"]
 
 @dataclass(frozen=True)
 class JobRecord:
-    """One row. Times are seconds since the epoch (UTC); see :mod:`.verdict` for the status."""
+    """One row. Times are seconds since the epoch (UTC); see ``adapter.verdict`` for the status."""
 
     id: int
     uid: str  # 32 hex digits; in storage keys: scratch/UID/…

@@ -6,7 +6,7 @@ user; or the file that ``PROMINENCE_CONFIG`` names in its place), the environmen
 They are merged key by key, an ``environment`` table variable by variable. With no site in any, the
 one site is what this machine has: Slurm, HTCondor, else ``local``.
 
-Read by :mod:`.config_files`; keys and their types are :mod:`.config_keys`.
+Read by :mod:`.files`; keys and their types are :mod:`.keys`.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from prominence_hpc.adapter.config_files import Layers, read_layers
-from prominence_hpc.adapter.config_keys import SECRETS
+from prominence_hpc.adapter.config.files import Layers, read_layers
+from prominence_hpc.adapter.config.keys import SECRETS
 from prominence_hpc.adapter.storage.base import StorageSettings
 from prominence_hpc.backends.settings import BackendName, SiteSettings
 from prominence_hpc.errors import ConfigError

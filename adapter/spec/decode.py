@@ -1,15 +1,15 @@
 """Text to a validated job: every key of a job description, what it may hold, all problems at once.
 
 The tables below are the contract's section on job descriptions. Reading files and the expansions
-that the command line makes come before (:mod:`prominence_hpc.adapter.job_file`), what this version
-can honour comes after (:mod:`prominence_hpc.adapter.honoured`).
+that the command line makes come before (:mod:`prominence_hpc.adapter.spec.job_file`), what this version
+can honour comes after (:mod:`prominence_hpc.adapter.spec.honoured`).
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from prominence_hpc.adapter import rules, texts
-from prominence_hpc.adapter.fields import (
+from prominence_hpc.adapter.spec import rules, texts
+from prominence_hpc.adapter.spec.fields import (
     Field,
     Reader,
     Table,
@@ -27,7 +27,7 @@ from prominence_hpc.adapter.fields import (
     then,
     whole_number,
 )
-from prominence_hpc.adapter.job import (
+from prominence_hpc.adapter.spec.job import (
     Artifact,
     InputFile,
     Job,
@@ -39,7 +39,7 @@ from prominence_hpc.adapter.job import (
     StorageMount,
     Task,
 )
-from prominence_hpc.adapter.place import INVALID, Place
+from prominence_hpc.adapter.spec.place import INVALID, Place
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["decode_job"]

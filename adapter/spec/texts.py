@@ -1,7 +1,7 @@
 """What the texts of a job description may hold: checks and conversions of single values.
 
 A check answers what is wrong, or None. They know no other value of the description: rules between
-values are in :mod:`prominence_hpc.adapter.rules`.
+values are in :mod:`prominence_hpc.adapter.spec.rules`.
 """
 
 import binascii
@@ -12,9 +12,9 @@ import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
-from prominence_hpc.adapter.fields import text
-from prominence_hpc.adapter.job import MountPoint
-from prominence_hpc.adapter.place import Place, quoted, shown
+from prominence_hpc.adapter.spec.fields import text
+from prominence_hpc.adapter.spec.job import MountPoint
+from prominence_hpc.adapter.spec.place import Place, quoted, shown
 
 __all__ = [
     "MAXIMUM_INPUT_BYTES",

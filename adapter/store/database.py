@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prominence_hpc.adapter import schema
+from prominence_hpc.adapter.store import schema
 from prominence_hpc.errors import ConflictError, ProminenceError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.adapter.input_files import input_entry
-from prominence_hpc.adapter.place import Place
+from prominence_hpc.adapter.spec.input_files import input_entry
+from prominence_hpc.adapter.spec.place import Place
 from prominence_hpc.errors import SpecError, UsageError
 
 __all__ = ["expand"]

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.adapter.texts import MAXIMUM_INPUT_BYTES
+from prominence_hpc.adapter.spec.texts import MAXIMUM_INPUT_BYTES
 from prominence_hpc.errors import UsageError
 
 __all__ = ["input_entry"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from prominence_hpc.adapter.place import quoted
+from prominence_hpc.adapter.spec.place import quoted
 
 try:
     from yaml import CSafeLoader as SafeLoader

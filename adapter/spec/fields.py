@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from prominence_hpc.adapter.place import INVALID, Place, shown
+from prominence_hpc.adapter.spec.place import INVALID, Place, shown
 
 __all__ = [
     "Check",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.adapter.input_files import input_entry
+from prominence_hpc.adapter.spec.input_files import input_entry
 from prominence_hpc.errors import Problem, ProminenceError, SpecError, UsageError
 
 __all__ = ["CreateOptions", "describe_job"]
@@ -188,8 +188,8 @@ def storage(name: str) -> dict[str, Any]:
     PROMINENCE documents the file without the object's braces: ``"storage": {…}``.
     """
     # Reads YAML too; the way of a job without --storage does not come by.
-    from prominence_hpc.adapter.job_file import read_text
-    from prominence_hpc.adapter.markup import parse
+    from prominence_hpc.adapter.spec.job_file import read_text
+    from prominence_hpc.adapter.spec.markup import parse
 
     try:
         text = read_text(Path(name))

@@ -1,6 +1,6 @@
 """A job as its description says it: validated, typed, engine-free.
 
-Made by :mod:`prominence_hpc.adapter.spec` from JSON or YAML; names are the contract's, in Python's
+Made by :mod:`prominence_hpc.adapter.spec.decode` from JSON or YAML; names are the contract's, in Python's
 spelling. Nothing here has been looked up: images and artifacts are still names.
 """
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from prominence_hpc.adapter.place import quoted
+from prominence_hpc.adapter.spec.place import quoted
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["parse"]
@@ -28,7 +28,7 @@ def parse(text: str, name: str) -> Any:
         message = str(error) if isinstance(error, JSONProblem) else "nested too deeply"
         raise malformed(name, f"cannot be used: {message}") from error
     # Imports PyYAML, which no JSON description should pay for.
-    from prominence_hpc.adapter.yaml_text import YAMLProblem, parse_yaml
+    from prominence_hpc.adapter.spec.yaml_text import YAMLProblem, parse_yaml
 
     try:
         return parse_yaml(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.adapter.config_keys import (
+from prominence_hpc.adapter.config.keys import (
     SECRETS,
     TOP_LEVEL,
     InvalidValue,

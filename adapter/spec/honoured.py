@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from prominence_hpc.adapter.job import Job, Placement, Policies, Resources, Task
-from prominence_hpc.adapter.rules import MPI_TYPES
+from prominence_hpc.adapter.spec.job import Job, Placement, Policies, Resources, Task
+from prominence_hpc.adapter.spec.rules import MPI_TYPES
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["refuse_unsupported"]

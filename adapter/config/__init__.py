@@ -1,0 +1,1 @@
+"""The configuration: files, environment and flags, resolved into settings."""
