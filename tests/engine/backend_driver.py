@@ -49,7 +49,8 @@ def call(backend: Backend, verb: str, argument: Any) -> Any:
         case "output":
             handle, folder, stream = argument
             return b"".join(backend.output(handle, Path(folder), stream)).decode()
-    return getattr(backend, verb)(argument)
+        case _:
+            return getattr(backend, verb)(argument)
 
 
 def plain(state: Any) -> dict[str, Any]:
