@@ -6,6 +6,7 @@ submitted before the intent is on disk (:mod:`.submission` says why).
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prominence_hpc.adapter.spec.decode import decode_job
@@ -122,8 +123,21 @@ def translate_job(
         folder=job_folder(workspace.state, record.id),
         runner=install_runner(workspace.state),
     )
-    places = Places(sources=sources, destinations=find_destinations(workspace, job, record.uid))
+    destinations = find_destinations(workspace, job, record.uid)
+    places = Places(
+        sources=sources,
+        destinations=destinations,
+        ca_certificates=ca_certificates(workspace) if sources or destinations else None,
+    )
     return translate(job, identity, places, settings)
+
+
+def ca_certificates(workspace: Workspace) -> str | None:
+    """What the site's own certificate authority is known by, for nodes that may not know it."""
+    path = workspace.config.storage.ca_file
+    if path is None or workspace.config.storage.type != "s3":
+        return None
+    return Path(path).read_text(encoding="ascii", errors="replace")
 
 
 def find_destinations(

@@ -73,6 +73,7 @@ class Places:
 
     sources: Mapping[str, Source]
     destinations: Mapping[tuple[str, str], plans.Destination]  # (kind, name)
+    ca_certificates: str | None = None  # PEM text that the storage's URLs are verified against
 
 
 def uploaded_names(job: Job) -> list[str]:
@@ -160,6 +161,7 @@ def translate(
         outputs=tuple(output_of(item, places, carrier) for item in output_objects(job)),
         task_retries=job.policies.maximum_task_retries or 0,
         ignore_task_failures=job.policies.ignore_task_failures,
+        ca_certificates=places.ca_certificates,
         environment=dict(site.environment),
         binds=site.binds,
         scratch=site.scratch,

@@ -42,6 +42,10 @@ LONGEST_INTEGER_BITS = 4096  # Python prints no integer of more than 4300 digits
 IMAGE_SCHEMES = ("docker", "shub", "oras", "library", "http", "https")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PLAIN_TEXT = text()
+RESERVED_VARIABLES = ("HOME", "UID", "GID")  # Apptainer's, or the contract's, to set
+# The shell in Apptainer's start script loses every variable on the first of these and changes the
+# second (seen with 1.4.5).
+SHELL_LOSES = frozenset("\x80\x81")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -74,14 +78,18 @@ def label_value(value: str) -> str | None:
 
 
 def environment_name(value: str) -> str | None:
-    if not value or "=" in value or "\0" in value or not value.isprintable():
-        return "must not be empty and must not hold = or control characters"
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value, re.ASCII):
+        return "must be letters, digits and _, and not begin with a digit"
+    if value in RESERVED_VARIABLES:
+        return "is set for every task and cannot be changed"
     return None
 
 
 def environment_value(value: object, place: Place) -> Any:
     """Text as it is; a number as JSON prints it (``3``, ``1.5``, ``3.0``)."""
     if isinstance(value, str):
+        if SHELL_LOSES & set(value):
+            return place.note("holds U+0080 or U+0081, which Apptainer cannot pass on")
         return PLAIN_TEXT(value, place)
     if isinstance(value, bool):
         return place.note(f"must be text or a number, not {shown(value)}; write it in quotes")

@@ -20,6 +20,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from prominence_hpc.adapter.storage.base import StorageSettings
 from prominence_hpc.adapter.storage.faults import Refusal, Target, refusal, unreachable
 from prominence_hpc.adapter.storage.sigv4 import Credentials
+from prominence_hpc.adapter.storage.tls import system_bundle
 from prominence_hpc.errors import StorageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def make_client(
         "s3",
         region_name=settings.region,
         endpoint_url=settings.endpoint,
-        verify=settings.ca_file,
+        verify=settings.ca_file or system_bundle(),
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,
         aws_session_token=credentials.session_token,

@@ -10,8 +10,17 @@ import os
 import re
 import ssl
 from functools import cache
+from pathlib import Path
 
-__all__ = ["context", "wider_context"]
+__all__ = ["context", "system_bundle", "wider_context"]
+
+# The system's certificates as one file: Debian, Red Hat, SUSE, Alpine.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 _whole = False  # has the indexed folder been found wanting?
 
@@ -52,3 +61,14 @@ def _indexed_folder() -> str | None:
     with os.scandir(folder) as entries:
         indexed = any(re.fullmatch(r"[0-9a-f]{8}\.[0-9]+", entry.name) for entry in entries)
     return folder if indexed else None
+
+
+def system_bundle() -> str | None:
+    """The system's certificates as a file, for boto3; None where it is not known, or boto3 is told.
+
+    Left alone, boto3 uses a list of its own, in which a site's authority is missing.
+    """
+    if os.environ.get("AWS_CA_BUNDLE"):
+        return None
+    candidates = (os.environ.get("SSL_CERT_FILE") or "", *_BUNDLES)
+    return next((path for path in candidates if path and Path(path).is_file()), None)

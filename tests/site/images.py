@@ -48,8 +48,11 @@ def ensure(client: docker.DockerClient) -> None:
 
 
 def remove_all(client: docker.DockerClient) -> None:
-    for image in client.images.list(filters={"label": paths.LABEL}):
-        client.images.remove(str(image.id), force=True)
+    for repository in ("base", *SUITES):
+        for image in client.images.list(f"prominence-site-{repository}"):
+            for tag in image.tags:
+                if tag.startswith("prominence-site-"):
+                    client.images.remove(tag, force=True)
 
 
 def _make(client: docker.DockerClient, image: str) -> None:

@@ -230,10 +230,18 @@ def test_a_workflow_is_refused_in_one_sentence() -> None:
         ),
         (with_task(env={"A": [1]}), "tasks[0].env.A: must be text or a number, not a list"),
         (
+            with_task(env={"HOME": "/root"}),
+            "tasks[0].env.HOME: the name is set for every task and cannot be changed",
+        ),
+        (
+            with_task(env={"A": "x\x80"}),
+            "tasks[0].env.A: holds U+0080 or U+0081, which Apptainer cannot pass on",
+        ),
+        (
             with_task(env={"A=B": "x"}),
             (
-                'tasks[0].env["A=B"]: the name must not be empty and must not hold = or '
-                "control characters"
+                'tasks[0].env["A=B"]: the name must be letters, digits and _, and not begin with '
+                "a digit"
             ),
         ),
         (

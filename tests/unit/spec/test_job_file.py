@@ -110,7 +110,7 @@ tasks:
     HEX: 0x10
     EQUALS: =
     NO: x
-    1: one
+    ONE: one
     INTEGER: 12
     NEGATIVE: -1
     FLOAT: 1.5
@@ -132,7 +132,7 @@ resources: {memory: 1}
         "HEX": "0x10",
         "EQUALS": "=",
         "NO": "x",
-        "1": "one",
+        "ONE": "one",
         "INTEGER": "12",
         "NEGATIVE": "-1",
         "FLOAT": "1.5",
