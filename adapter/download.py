@@ -23,6 +23,7 @@ class Download:
     key: str
     target: Path
     size_bytes: int
+    sha256: str | None  # as the wrapper measured it when it stored the object
 
 
 def find_downloads(
@@ -62,7 +63,12 @@ def downloads_of(workspace: Workspace, record: JobRecord, into: Path) -> list[Do
     prefix = scratch_prefix(record.uid)
     names = local_names(objects)
     return [
-        Download(prefix + item["name"], into / names[item["name"]], item["size_bytes"])
+        Download(
+            prefix + item["name"],
+            into / names[item["name"]],
+            item["size_bytes"],
+            item["sha256"] or None,
+        )
         for item in objects
     ]
 
@@ -111,7 +117,7 @@ def download_all(
     storage = workspace.storage
 
     def fetch(download: Download) -> Download:
-        storage.download(download.key, download.target, progress=progress)
+        storage.download(download.key, download.target, sha256=download.sha256, progress=progress)
         return download
 
     with ThreadPoolExecutor(max_workers=concurrency) as pool:

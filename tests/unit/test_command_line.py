@@ -1,0 +1,132 @@
+"""What is printed, and what is told to scripts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from prominence_hpc.cli.list import row, shortened, shown_image
+from prominence_hpc.cli.main import cli, main
+from prominence_hpc.cli.output import elapsed, print_columns
+from tests.unit.test_describe import RECORD
+
+
+def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """The command with a state folder of its own and no configuration."""
+    return subprocess.run(
+        [sys.executable, "-m", "prominence_hpc.cli.main", *arguments],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(home),
+            "PROMINENCE_SITE": "local",
+            "PROMINENCE_STORAGE_TYPE": "folder",
+        },
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(None, ""), (0, "0+00:00:00"), (3661.9, "0+01:01:01"), (2 * 86400 + 59, "2+00:00:59")],
+)
+def test_elapsed(seconds: float | None, expected: str) -> None:
+    assert elapsed(seconds) == expected
+
+
+def test_row_of_a_list() -> None:
+    assert row(RECORD, now=0) == (
+        "12", "test", "1970-01-01 00:00:00", "completed", "0+01:00:01", "i.sif", "true",
+    )  # fmt: skip
+
+
+def test_long_commands_and_urls_are_cut() -> None:
+    assert shortened("x" * 100) == "x" * 100
+    assert shortened("x" * 101) == "x" * 100 + "..."
+    assert shown_image("https://host/path/image.sif?X-Amz-Signature=secret") == "image.sif"
+    assert shown_image("host/path:tag") == "host/path:tag"
+
+
+def test_one_job_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_columns(("ID", "CMD"), [("1", "echo 'two\nlines' \x1b[31m")])
+    assert capsys.readouterr().out == "ID   CMD\n1    echo 'two\\nlines' \\x1b[31m\n"
+
+
+def test_an_empty_list_shows_the_header(tmp_path: Path) -> None:
+    done = run("list", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["ID", "NAME", "CREATED", "STATUS", "ELAPSED", "IMAGE", "CMD"]
+
+
+def test_errors_are_one_line_on_standard_error(tmp_path: Path) -> None:
+    done = run("describe", "7", home=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "prominence: There is no job 7.\n"
+
+
+def test_debug_shows_a_traceback(tmp_path: Path) -> None:
+    done = run("describe", "--debug", "7", home=tmp_path)
+    assert "Traceback" in done.stderr
+    assert done.returncode != 0
+
+
+def test_register_and_login_explain(tmp_path: Path) -> None:
+    for command in ("register", "login"):
+        done = run(command, home=tmp_path)
+        assert done.returncode == 0
+        assert "Nothing to do" in done.stdout
+
+
+def test_job_before_an_id_is_the_same(tmp_path: Path) -> None:
+    assert run("describe", "job", "7", home=tmp_path).stderr == "prominence: There is no job 7.\n"
+
+
+def test_every_command_has_help() -> None:
+    for name in cli.list_commands(None):  # type: ignore[arg-type]  # the names need no context
+        done = CliRunner().invoke(cli, [name, "--help"])
+        assert done.exit_code == 0, done.output
+        assert "Usage: " in done.output
+
+
+def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["create"])
+    assert ended.value.code == 2
+    assert "Missing argument 'IMAGE'" in capsys.readouterr().err
+
+
+def test_config_shows_where_values_come_from(tmp_path: Path) -> None:
+    done = run("config", home=tmp_path)
+    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert lines["default_site"] == ["local", "environment", "PROMINENCE_SITE"]
+    assert lines["storage.type"] == ["folder", "environment", "PROMINENCE_STORAGE_TYPE"]
+    assert lines["sites.local.staging_minutes"] == ["10.0", "default"]
+
+
+def test_a_job_on_this_machine_from_upload_to_download(tmp_path: Path) -> None:
+    """The local backend and folder storage, with a stand-in for the container runtime."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    assert run("upload", "--name", "i.sif", "--filename", "absent", home=tmp_path).returncode == 4
+    (tmp_path / "i.sif").write_bytes(b"an image")
+    assert run("upload", "--name", "i.sif", "--filename", "i.sif", home=tmp_path).stdout == (
+        "Success\n"
+    )
+    assert run("ls", home=tmp_path).stdout == "i.sif\n"
+    created = run("create", "--label", "a=b", "--output", "x", "i.sif", "true", home=tmp_path)
+    assert created.stdout == "Job created with id 1\n", created.stderr
+    waited = run("wait", "--timeout", "50", "1", home=tmp_path)
+    # No apptainer on this PATH: the job fails, and everybody is told why.
+    assert waited.returncode == 10, waited.stdout + waited.stderr
+    assert waited.stdout.startswith("Job 1 failed: ")
+    assert run("list", "--completed", "--constraint", "a=b", home=tmp_path).stdout.count("\n") == 2
+    assert run("list", "--completed", "--constraint", "a=c", home=tmp_path).stdout.count("\n") == 1
+    refused = run("download", "1", home=tmp_path)
+    assert refused.returncode == 4
+    assert "has stored no output" in refused.stderr
+    assert run("rm", "i.sif", home=tmp_path).stdout == "Success\n"
