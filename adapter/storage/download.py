@@ -10,12 +10,14 @@ from prominence_hpc.adapter.storage.base import ObjectInfo, Progress
 from prominence_hpc.adapter.storage.connection import Response
 from prominence_hpc.adapter.storage.faults import parse_refusal, refusal
 from prominence_hpc.adapter.storage.local import checked_room, replacing, verify
-from prominence_hpc.adapter.storage.s3 import CONNECTIONS, S3Storage, object_info
+from prominence_hpc.adapter.storage.s3 import S3Storage, object_info
 from prominence_hpc.errors import StorageError
 
 __all__ = ["download"]
 
-PART_BYTES = 8 * 1024**2
+# Larger parts or more of them at once were no faster against Ceph, and take more memory.
+PART_BYTES = 16 * 1024**2
+THREADS = 4
 
 
 def download(
@@ -67,7 +69,7 @@ class _Download:
         """Write all of it, in any order, and hash it in the right one; return the checksum."""
         digest = hashlib.sha256(self._write(0, first))
         if len(first) < self.info.size_bytes:
-            with ThreadPoolExecutor(CONNECTIONS) as pool:
+            with ThreadPoolExecutor(THREADS) as pool:
                 try:
                     self._rest(pool, range(len(first), self.info.size_bytes, PART_BYTES), digest)
                 except BaseException:
@@ -76,14 +78,24 @@ class _Download:
         return digest.hexdigest()
 
     def _rest(self, pool: ThreadPoolExecutor, starts: range, digest: "hashlib._Hash") -> None:
-        """At most twice as many parts as there are connections are in memory."""
+        """All downloads of one storage together have no more parts in memory than its ``parts``."""
         waiting: deque[Future[bytearray]] = deque()
-        for start in starts:
-            if len(waiting) == 2 * CONNECTIONS:
-                digest.update(waiting.popleft().result())
-            waiting.append(pool.submit(self._part, start))
-        while waiting:
-            digest.update(waiting.popleft().result())
+        try:
+            for start in starts:
+                # Who holds parts hashes one to go on, and waits for others with none alone.
+                while not self.storage.parts.acquire(blocking=not waiting):
+                    self._hash_next(waiting, digest)
+                waiting.append(pool.submit(self._part, start))
+            while waiting:
+                self._hash_next(waiting, digest)
+        finally:
+            for _ in waiting:
+                self.storage.parts.release()
+
+    def _hash_next(self, waiting: "deque[Future[bytearray]]", digest: "hashlib._Hash") -> None:
+        digest.update(waiting[0].result())
+        waiting.popleft()
+        self.storage.parts.release()
 
     def _part(self, start: int) -> bytearray:
         size = min(PART_BYTES, self.info.size_bytes - start)

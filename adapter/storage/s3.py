@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 from prominence_hpc.adapter.storage.base import ObjectInfo, Progress, StorageSettings
@@ -32,6 +33,7 @@ SHA256_HEADER = f"x-amz-meta-{SHA256_METADATA}"
 URL_SECONDS = 7 * 24 * 3600
 POST_BYTES = 5 * 1024**3
 CONNECTIONS = 8
+PARTS_IN_MEMORY = 8
 MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
@@ -41,6 +43,7 @@ class S3Storage:
     def __init__(self, settings: StorageSettings) -> None:
         self.settings = settings
         self.client = Client(settings, find_credentials(settings))
+        self.parts = BoundedSemaphore(PARTS_IN_MEMORY)  # of objects that are being downloaded
 
     @cached_property
     def boto(self) -> "S3Client":

@@ -43,6 +43,17 @@ class Engine:
             self._version = decode(output).strip()
         return self._version
 
+    def knows(self, command: bytes, option: bytes) -> bool:
+        """Whether the help of one of its commands names an option: releases differ."""
+        asked = subprocess.run(
+            [self.path, command, b"--help"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return option in asked.stdout
+
     def call(
         self, words: "list[bytes]", scratch: "Scratch", control: "Control", more: "dict[str, str]"
     ) -> None:

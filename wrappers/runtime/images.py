@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SIF_MARK, SIF_AT = b"SIF_MAGIC", 32
 PULL_PATIENCE_SECONDS = 300.0
+# mksquashfs(1); the level 9 of its default takes four times as long. Every kernel reads gzip.
+QUICK_COMPRESSION = b"-comp gzip -Xcompression-level 1"
 
 
 class Image:
@@ -130,11 +132,16 @@ class Images:
         """``docker save`` to SIF, once: running from the archive would convert it for every task."""
         self.log("image is a docker archive: converting")
         self.engine.call(
-            [b"build", b"--force", target, b"docker-archive:" + archive],
+            [b"build", b"--force", *self._quickly(), target, b"docker-archive:" + archive],
             self.scratch,
             self.fetcher.control,
             {},
         )
+
+    def _quickly(self) -> "list[bytes]":
+        """Options for a light compression: a quarter of the CPU time, for a tenth more disk."""
+        option = b"--mksquashfs-args"
+        return [option, QUICK_COMPRESSION] if self.engine.knows(b"build", option) else []
 
 
 def _passing(words: str) -> bool:

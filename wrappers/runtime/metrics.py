@@ -7,6 +7,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+# What a GB of a job description is to the scheduler; the login node asks by the same rate.
+MIB_PER_GB = 1000.0
+KIB_PER_GB = 1024.0 * MIB_PER_GB
+
+
 def cpu() -> "dict[str, str]":
     """Vendor, model and clock of the first processor, as /proc/cpuinfo has them."""
     wanted = {"vendor_id": "vendor", "model name": "model", "cpu MHz": "clock"}
@@ -31,15 +36,21 @@ def provisioned(plan: "dict[str, Any]") -> "dict[str, float]":
     machine = _ad("_CONDOR_MACHINE_AD")
     environ = os.environ
     cpus = _number(environ.get("SLURM_CPUS_ON_NODE"), machine.get("Cpus", plan["cpus"]))
-    memory = machine["Memory"] / 1024.0 if "Memory" in machine else plan["memory_gb"]
+    memory = machine["Memory"] / MIB_PER_GB if "Memory" in machine else plan["memory_gb"]
     memory_mib = _number(environ.get("SLURM_MEM_PER_NODE"), 0)
-    disk = machine["Disk"] / 1048576.0 if "Disk" in machine else plan["disk_gb"]
-    return {
+    disk = machine["Disk"] / KIB_PER_GB if "Disk" in machine else plan["disk_gb"]
+    found = {
         "cpus": cpus,
-        "memory": round(memory_mib / 1024.0 if memory_mib else memory, 3),
-        "disk": round(disk, 3),
+        "memory": memory_mib / MIB_PER_GB if memory_mib else memory,
+        "disk": disk,
         "nodes": _number(environ.get("SLURM_JOB_NUM_NODES"), plan["nodes"]),
     }
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def _plain(value: float) -> float:
+    """To three digits; a whole number without its point."""
+    return int(value) if value == int(value) else round(value, 3)
 
 
 def memory_kills() -> "int | None":

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -174,12 +176,27 @@ class TestDownload:
         with pytest.raises(StorageError, match="replaced meanwhile"):
             storage.download("x", target)
         assert leftovers(target.parent) == []
+        with pytest.raises(ValueError, match="released too many times"):
+            storage.parts.release()
 
     def test_connection_lost_in_the_middle(self, storage: Any, fake_s3: Any, target: Path) -> None:
         fake_s3.objects["x"] = (bytes(33 * MIB), {})
         fake_s3.script = lambda *_: (0, {}, b"") if len(fake_s3.requests) in {2, 4} else None
         storage.download("x", target)
         assert target.stat().st_size == 33 * MIB
+
+    def test_many_at_once_wait_for_each_others_memory(
+        self, storage: Any, fake_s3: Any, tmp_path: Path
+    ) -> None:
+        data = os.urandom(50 * MIB)
+        fake_s3.objects["x"] = (data, {SHA256: sha256(data)})
+        storage.parts = BoundedSemaphore(2)
+        targets = [tmp_path / f"target{number}" for number in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda target: storage.download("x", target), targets))
+        assert {target.stat().st_size for target in targets} == {len(data)}
+        with pytest.raises(ValueError, match="released too many times"):
+            storage.parts.release()  # every part was given back, once
 
     def test_no_room(
         self, storage: Any, fake_s3: Any, target: Path, monkeypatch: pytest.MonkeyPatch

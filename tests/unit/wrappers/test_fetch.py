@@ -80,14 +80,14 @@ def test_what_may_pass_is_tried_again(status: int, make_plan: MakePlan, control:
 def test_it_is_given_up_in_the_end(
     make_plan: MakePlan, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(fetch, "PATIENCE_SECONDS", 1.0)
     said = b"<Error><Code>SlowDown</Code><Message>Please wait.</Message></Error>"
     with (
         serving(lambda request: request.reply(503, said)) as server,
         pytest.raises(Transient, match=r"answered 503 .*\(SlowDown: Please wait\.\)"),
     ):
         download(make_plan(**artifact(server.url)), control)
-    assert len(server.seen) > 2
+    assert len(server.seen) > 1
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

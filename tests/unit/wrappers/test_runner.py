@@ -377,7 +377,7 @@ def test_attempts_and_provisions_as_the_scheduler_says(runs: Runs) -> None:
     runs.environment |= {
         "SLURM_RESTART_COUNT": "2",
         "SLURM_CPUS_ON_NODE": "8",
-        "SLURM_MEM_PER_NODE": "3072",
+        "SLURM_MEM_PER_NODE": "3000",
         "SLURM_JOB_NUM_NODES": "1",
     }
     report = runs.run(shell("true"))
@@ -385,7 +385,7 @@ def test_attempts_and_provisions_as_the_scheduler_says(runs: Runs) -> None:
     assert report["provisioned"] == {"cpus": 8, "memory": 3, "disk": 10, "nodes": 1}
     runs.environment.clear()
     (runs.folder / "ad").write_text('NumJobStarts = 1\nOwner = "x"\n')
-    (runs.folder / "machine").write_text("Cpus = 4\nMemory = 2048\nDisk = 1048576\n")
+    (runs.folder / "machine").write_text("Cpus = 4\nMemory = 2000\nDisk = 1024000\n")
     runs.environment |= {
         "_CONDOR_JOB_AD": str(runs.folder / "ad"),
         "_CONDOR_MACHINE_AD": str(runs.folder / "machine"),
