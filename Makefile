@@ -18,14 +18,13 @@ $(STAMP): pyproject.toml tests/setup-venv
 	@tests/setup-venv "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-test: venv lint ## Everything: lint, types, unit and golden tests, and real engines in the test site
-	@$(RUN) -m pytest
+test: lint test-unit test-engine ## Everything: lint, types, unit and golden tests, and real engines in the test site
 
 test-unit: venv ## Unit and golden tests alone: seconds, nothing but Python needed
 	@$(RUN) -m pytest tests/unit tests/golden -n 2
 
 test-engine: venv ## Tests on the real Slurm, HTCondor, Apptainer and Ceph of the test site
-	@$(RUN) -m pytest tests/engine
+	@$(RUN) -m pytest tests/engine -n 3
 
 lint: venv ## Ruff, mypy strict, packaging and generated documentation
 	@$(VENV)/bin/ruff check .
@@ -43,8 +42,8 @@ docs: venv ## Write the generated pages of docs/reference
 demo: venv ## Bring up the test site and run the tutorial on Slurm and HTCondor, showing every command
 	@$(RUN) -m tests.demo
 
-bench: venv ## Time each budgeted path beside its bare counterpart, in the test site
-	@$(RUN) -m tests.benchmarks
+bench: venv ## Time each budgeted path beside its bare counterpart (BENCH="--quick --rows version,create-slurm")
+	@$(RUN) -m tests.benchmarks $(BENCH)
 
 site-up: ## Bring up the test site (Slurm, HTCondor, Ceph in containers), or refresh what it runs
 	@tests/site/site up

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, Task
 from prominence_hpc.backends.base import Submission, Transfer
@@ -255,7 +254,7 @@ def image_of(task: Task, places: Places, carrier: Carrier) -> plans.Image:
         )
     if kind == "url":
         return plans.Image(
-            name=name, kind=file_kind(urlsplit(name).path), source=name, sha256=task.image_sha256
+            name=name, kind=file_kind(url_path(name)), source=name, sha256=task.image_sha256
         )
     if kind == "path":
         return plans.Image(name=name, kind="directory-or-file", source=name)
@@ -267,13 +266,20 @@ def file_kind(name: str) -> Literal["sif", "docker-archive"]:
     return "docker-archive" if name.endswith(DOCKER_ARCHIVE_SUFFIXES) else "sif"
 
 
+def url_path(url: str) -> str:
+    """The path of a URL as its server's files are named: without query, percent signs resolved."""
+    from urllib.parse import unquote, urlsplit  # 4 ms, for jobs that name a URL
+
+    return unquote(urlsplit(url).path)
+
+
 def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.Artifact:
     mount = artifact.mountpoint
     plan_mount = plans.Mount(directory=mount.directory, path=mount.path) if mount else None
     if artifact.url.startswith(URL_SCHEMES):
         return plans.Artifact(
             name=artifact.url,
-            filename=posixpath.basename(unquote(urlsplit(artifact.url).path)),
+            filename=posixpath.basename(url_path(artifact.url)),
             source=artifact.url,
             executable=artifact.executable,
             mount=plan_mount,

@@ -3,7 +3,6 @@
 Used for what is short and frequent (HEAD, GET, PUT of one object or part). Safe for threads.
 """
 
-import random
 import socket
 import ssl
 import time
@@ -45,6 +44,15 @@ class Location:
     def url(self) -> str:
         """Scheme and host, which a path is added to."""
         return f"{self.endpoint.scheme}://{self.endpoint.authority}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    request: Request
+    headers: Mapping[str, str]
+    body: bytes | memoryview
+    body_sha256: str
+    into: bytearray | None
 
 
 def locate(settings: StorageSettings) -> Location:
@@ -114,11 +122,12 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview = b"",
         body_sha256: str | None = None,
+        into: bytearray | None = None,
     ) -> Response:
         """The answer, whatever its status; failures that may pass are tried again first.
 
         Every request that S3 has is harmless when repeated. Raises StorageError where no answer
-        came; ``action`` and ``key`` are for its message.
+        came; ``action`` and ``key`` are for its message. ``into``: a buffer for the answer's body.
         """
         request = Request(
             method=method,
@@ -126,13 +135,19 @@ class Client:
             path=self.location.path + quote_key(key),
             query=query,
         )
-        sha256 = body_sha256 or (UNSIGNED if body else EMPTY_SHA256)
+        call = _Call(
+            request=request,
+            headers=headers or {},
+            body=body,
+            body_sha256=body_sha256 or (UNSIGNED if body else EMPTY_SHA256),
+            into=into,
+        )
         for attempt in range(ATTEMPTS):
             if attempt:
                 _pause(attempt)
             last = attempt == ATTEMPTS - 1
             try:
-                response = self._send(request, headers or {}, body, sha256)
+                response = self._send(call)
             except OSError as error:
                 if last or not _may_pass(error, attempt):
                     raise unreachable(self.target, action, key, error) from error
@@ -151,50 +166,48 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview = b"",
         body_sha256: str | None = None,
+        into: bytearray | None = None,
     ) -> Response:
         """As :meth:`try_request`; other than success raises NotFoundError or StorageError."""
         response = self.try_request(
-            action, method, key, query=query, headers=headers, body=body, body_sha256=body_sha256
+            action,
+            method,
+            key,
+            query=query,
+            headers=headers,
+            body=body,
+            body_sha256=body_sha256,
+            into=into,
         )
         if response.status >= 300:
             what = parse_refusal(response.status, response.headers, response.body)
             raise refusal(self.target, action, key, what)
         return response
 
-    def _send(
-        self, request: Request, headers: Mapping[str, str], body: bytes | memoryview, sha256: str
-    ) -> Response:
-        target = request.path
-        if request.query:
-            target += "?" + quote_query(request.query)
+    def _send(self, call: "_Call") -> Response:
         with self._connection() as connection:
             stale = connection.used
             try:
-                return self._exchange(connection, request, target, headers, body, sha256)
+                return self._exchange(connection, call)
             except (ConnectionError, ssl.SSLEOFError):
                 if not stale:
                     raise
             # A kept connection may have been closed by the server meanwhile: that is no failure.
-            return self._exchange(connection, request, target, headers, body, sha256)
+            return self._exchange(connection, call)
 
-    def _exchange(
-        self,
-        connection: Connection,
-        request: Request,
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes | memoryview,
-        sha256: str,
-    ) -> Response:
+    def _exchange(self, connection: Connection, call: "_Call") -> Response:
         signed = sign(
-            request,
-            headers,
+            call.request,
+            call.headers,
             self.credentials,
             self.region,
-            payload_sha256=sha256,
+            payload_sha256=call.body_sha256,
             now=time.time(),
         )
-        return connection.request(request.method, target, signed, body)
+        target = call.request.path
+        if call.request.query:
+            target += "?" + quote_query(call.request.query)
+        return connection.request(call.request.method, target, signed, call.body, call.into)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -210,6 +223,8 @@ class Client:
 
 
 def _pause(attempt: int) -> None:
+    import random  # 4 ms, for what seldom happens
+
     time.sleep(FIRST_PAUSE_SECONDS * 3 ** (attempt - 1) * random.uniform(0.75, 1.25))
 
 

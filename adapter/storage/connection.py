@@ -48,7 +48,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytearray
+    body: bytearray | memoryview
 
 
 class Connection:
@@ -80,17 +80,27 @@ class Connection:
         self.used = False
 
     def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | memoryview = b""
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | memoryview = b"",
+        into: bytearray | None = None,
     ) -> Response:
-        """Send one request and read the whole answer."""
+        """Send one request and read the whole answer; its body ``into`` a buffer, if it fits."""
         try:
-            return self._exchange(method, target, headers, body)
+            return self._exchange(method, target, headers, body, into)
         except BaseException:
             self.close()
             raise
 
     def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | memoryview
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | memoryview,
+        into: bytearray | None,
     ) -> Response:
         if self._socket is None:
             self._open()
@@ -101,7 +111,7 @@ class Connection:
             # A server that refuses a request may answer and close before it has read the body.
             if not body:
                 raise
-        response, keep = self._receive(method)
+        response, keep = self._receive(method, into)
         self.used = True
         if not keep:
             self.close()
@@ -164,7 +174,7 @@ class Connection:
             self._socket.sendall(head)
             self._socket.sendall(body)
 
-    def _receive(self, method: str) -> tuple[Response, bool]:
+    def _receive(self, method: str, into: bytearray | None = None) -> tuple[Response, bool]:
         status, version, headers = self._read_head()
         while 100 <= status < 200:
             status, version, headers = self._read_head()
@@ -174,7 +184,7 @@ class Connection:
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return Response(status, headers, self._read_chunks()), keep
         if "content-length" in headers:
-            body = self._read_exactly(_number(headers["content-length"], 10))
+            body = self._read_exactly(_number(headers["content-length"], 10), into)
             return Response(status, headers, body), keep
         return Response(status, headers, self._read_to_end()), False
 
@@ -193,9 +203,9 @@ class Connection:
         pairs = (line.partition(":") for line in lines)
         return int(words[1]), words[0], {name.lower(): value.strip() for name, _, value in pairs}
 
-    def _read_exactly(self, size: int) -> bytearray:
-        body = bytearray(size)
-        view = memoryview(body)
+    def _read_exactly(self, size: int, into: bytearray | None = None) -> memoryview:
+        body = bytearray(size) if into is None or len(into) < size else into
+        view = memoryview(body)[:size]
         start = min(size, len(self._left))
         view[:start] = self._left[:start]
         self._left = self._left[start:]
@@ -206,7 +216,7 @@ class Connection:
                 msg = f"the connection was closed after {start} of {size} bytes"
                 raise ProtocolError(msg)
             start += count
-        return body
+        return view
 
     def _read_chunks(self) -> bytearray:
         body = bytearray()

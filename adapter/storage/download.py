@@ -5,18 +5,17 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from prominence_hpc.adapter.storage.base import ObjectInfo, Progress
 from prominence_hpc.adapter.storage.connection import Response
 from prominence_hpc.adapter.storage.faults import parse_refusal, refusal
 from prominence_hpc.adapter.storage.local import checked_room, replacing, verify
-from prominence_hpc.adapter.storage.s3 import S3Storage, object_info
+from prominence_hpc.adapter.storage.s3 import PART_BYTES, S3Storage, object_info
 from prominence_hpc.errors import StorageError
 
 __all__ = ["download"]
 
-# Larger parts or more of them at once were no faster against Ceph, and take more memory.
-PART_BYTES = 16 * 1024**2
 THREADS = 4
 
 
@@ -65,48 +64,49 @@ class _Download:
         self.descriptor = descriptor
         self.progress = progress
 
-    def run(self, first: bytearray) -> str:
+    def run(self, first: bytearray | memoryview) -> str:
         """Write all of it, in any order, and hash it in the right one; return the checksum."""
-        digest = hashlib.sha256(self._write(0, first))
+        self._write(0, first)
+        digest = hashlib.sha256(first)
         if len(first) < self.info.size_bytes:
             with ThreadPoolExecutor(THREADS) as pool:
-                try:
-                    self._rest(pool, range(len(first), self.info.size_bytes, PART_BYTES), digest)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+                self._rest(pool, range(len(first), self.info.size_bytes, PART_BYTES), digest)
         return digest.hexdigest()
 
     def _rest(self, pool: ThreadPoolExecutor, starts: range, digest: "hashlib._Hash") -> None:
-        """All downloads of one storage together have no more parts in memory than its ``parts``."""
-        waiting: deque[Future[bytearray]] = deque()
+        buffers = self.storage.buffers
+        waiting: deque[_Part] = deque()
         try:
             for start in starts:
-                # Who holds parts hashes one to go on, and waits for others with none alone.
-                while not self.storage.parts.acquire(blocking=not waiting):
+                # Who holds buffers empties one to go on, and waits for others with none alone.
+                while (buffer := buffers.take(wait=not waiting)) is None:
                     self._hash_next(waiting, digest)
-                waiting.append(pool.submit(self._part, start))
+                waiting.append(_Part(pool.submit(self._fetch, start, buffer), buffer))
             while waiting:
                 self._hash_next(waiting, digest)
         finally:
-            for _ in waiting:
-                self.storage.parts.release()
+            for part in waiting:
+                if not part.future.cancel():
+                    part.future.exception()  # waits: it may be writing to the buffer
+                buffers.give_back(part.buffer)
 
-    def _hash_next(self, waiting: "deque[Future[bytearray]]", digest: "hashlib._Hash") -> None:
-        digest.update(waiting[0].result())
-        waiting.popleft()
-        self.storage.parts.release()
+    def _hash_next(self, waiting: "deque[_Part]", digest: "hashlib._Hash") -> None:
+        digest.update(waiting[0].future.result())
+        self.storage.buffers.give_back(waiting.popleft().buffer)
 
-    def _part(self, start: int) -> bytearray:
+    def _fetch(self, start: int, buffer: bytearray) -> memoryview:
         size = min(PART_BYTES, self.info.size_bytes - start)
         headers = {"range": f"bytes={start}-{start + size - 1}", "if-match": self.info.version}
-        response = self.storage.client.request("fetch", "GET", self.info.key, headers=headers)
+        response = self.storage.client.request(
+            "fetch", "GET", self.info.key, headers=headers, into=buffer
+        )
         if len(response.body) != size:
             msg = f"{self.info.key} was cut short by the server; fetch it again."
             raise StorageError(msg)
-        return self._write(start, response.body)
+        self._write(start, response.body)
+        return memoryview(response.body)
 
-    def _write(self, start: int, data: bytearray) -> bytearray:
+    def _write(self, start: int, data: bytearray | memoryview) -> None:
         view = memoryview(data)
         while view:
             count = os.pwrite(self.descriptor, view, start)
@@ -114,4 +114,10 @@ class _Download:
             view = view[count:]
         if self.progress:
             self.progress(len(data))
-        return data
+
+
+class _Part(NamedTuple):
+    """A part under way; the buffer is its own until the future is done."""
+
+    future: Future[memoryview]
+    buffer: bytearray

@@ -37,7 +37,9 @@ class Refusal:
     region: str = ""  # where the bucket really is, if the server said so
 
 
-def parse_refusal(status: int, headers: Mapping[str, str], body: bytes | bytearray) -> Refusal:
+def parse_refusal(
+    status: int, headers: Mapping[str, str], body: bytes | bytearray | memoryview
+) -> Refusal:
     """Code and message of an error document; proxies answer with pages that are none."""
     text = bytes(body[:65536]).decode("utf-8", "replace")
     return Refusal(

@@ -1,7 +1,10 @@
 """What is printed, and what is told to scripts."""
 
+import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -130,3 +133,41 @@ def test_a_job_on_this_machine_from_upload_to_download(tmp_path: Path) -> None:
     assert refused.returncode == 4
     assert "has stored no output" in refused.stderr
     assert run("rm", "i.sif", home=tmp_path).stdout == "Success\n"
+
+
+def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x" * 3_000_000)
+    upload = ("upload", "--name", "data", "--filename", "data")
+    assert run(*upload, home=tmp_path).stdout == "Success\n"
+    shown = on_terminal(*upload, home=tmp_path)
+    assert "Uploading data" in shown
+    assert "MB" in shown
+    assert shown.rstrip().endswith("Success")
+
+
+def on_terminal(*arguments: str, home: Path) -> str:
+    """What the command shows on a terminal of 100 columns."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prominence_hpc.cli.main", *arguments],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(home),
+            "TERM": "xterm",
+            "COLUMNS": "100",
+            "PROMINENCE_SITE": "local",
+            "PROMINENCE_STORAGE_TYPE": "folder",
+        },
+        cwd=home,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # EIO: the other side is closed
+        while block := os.read(controller, 65536):
+            shown += block
+    os.close(controller)
+    assert process.wait(timeout=30) == 0
+    return shown.decode()

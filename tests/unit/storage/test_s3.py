@@ -4,13 +4,13 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from prominence_hpc.adapter.storage import ObjectInfo, StorageSettings
+from prominence_hpc.adapter.storage.buffers import Buffers
 from prominence_hpc.adapter.storage.s3 import S3Storage
 from prominence_hpc.adapter.storage.sigv4 import Credentials
 from prominence_hpc.errors import (
@@ -177,7 +177,7 @@ class TestDownload:
             storage.download("x", target)
         assert leftovers(target.parent) == []
         with pytest.raises(ValueError, match="released too many times"):
-            storage.parts.release()
+            storage.buffers.give_back(bytearray())
 
     def test_connection_lost_in_the_middle(self, storage: Any, fake_s3: Any, target: Path) -> None:
         fake_s3.objects["x"] = (bytes(33 * MIB), {})
@@ -190,13 +190,13 @@ class TestDownload:
     ) -> None:
         data = os.urandom(50 * MIB)
         fake_s3.objects["x"] = (data, {SHA256: sha256(data)})
-        storage.parts = BoundedSemaphore(2)
+        storage.buffers = Buffers(2, 16 * MIB)
         targets = [tmp_path / f"target{number}" for number in range(4)]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda target: storage.download("x", target), targets))
         assert {target.stat().st_size for target in targets} == {len(data)}
         with pytest.raises(ValueError, match="released too many times"):
-            storage.parts.release()  # every part was given back, once
+            storage.buffers.give_back(bytearray())  # every part was given back, once
 
     def test_no_room(
         self, storage: Any, fake_s3: Any, target: Path, monkeypatch: pytest.MonkeyPatch
