@@ -6,14 +6,14 @@ Used for what is short and frequent (HEAD, GET, PUT of one object or part). Safe
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import urlsplit
 
 from prominence_hpc.adapter.storage.base import StorageSettings
-from prominence_hpc.adapter.storage.connection import Connection, Endpoint, Response
+from prominence_hpc.adapter.storage.connection import Connection, Endpoint, Response, Sink
 from prominence_hpc.adapter.storage.faults import Target, parse_refusal, refusal, unreachable
 from prominence_hpc.adapter.storage.sigv4 import (
     EMPTY_SHA256,
@@ -52,7 +52,7 @@ class _Call:
     headers: Mapping[str, str]
     body: bytes | memoryview
     body_sha256: str
-    into: bytearray | None
+    receive: Callable[[], Sink] | None
 
 
 def locate(settings: StorageSettings) -> Location:
@@ -122,12 +122,13 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview = b"",
         body_sha256: str | None = None,
-        into: bytearray | None = None,
+        receive: Callable[[], Sink] | None = None,
     ) -> Response:
         """The answer, whatever its status; failures that may pass are tried again first.
 
         Every request that S3 has is harmless when repeated. Raises StorageError where no answer
-        came; ``action`` and ``key`` are for its message. ``into``: a buffer for the answer's body.
+        came; ``action`` and ``key`` are for its message. ``receive`` is called for each
+        attempt and returns what takes the body of an answer that is a success, block by block.
         """
         request = Request(
             method=method,
@@ -140,7 +141,7 @@ class Client:
             headers=headers or {},
             body=body,
             body_sha256=body_sha256 or (UNSIGNED if body else EMPTY_SHA256),
-            into=into,
+            receive=receive,
         )
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -166,7 +167,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: bytes | memoryview = b"",
         body_sha256: str | None = None,
-        into: bytearray | None = None,
+        receive: Callable[[], Sink] | None = None,
     ) -> Response:
         """As :meth:`try_request`; other than success raises NotFoundError or StorageError."""
         response = self.try_request(
@@ -177,7 +178,7 @@ class Client:
             headers=headers,
             body=body,
             body_sha256=body_sha256,
-            into=into,
+            receive=receive,
         )
         if response.status >= 300:
             what = parse_refusal(response.status, response.headers, response.body)
@@ -207,7 +208,8 @@ class Client:
         target = call.request.path
         if call.request.query:
             target += "?" + quote_query(call.request.query)
-        return connection.request(call.request.method, target, signed, call.body, call.into)
+        sink = call.receive() if call.receive else None
+        return connection.request(call.request.method, target, signed, call.body, sink)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

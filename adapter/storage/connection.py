@@ -6,19 +6,23 @@ what is left out is what object storage does not use: cookies, redirects, traile
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from prominence_hpc.adapter.storage import tls
 from prominence_hpc.adapter.storage.proxy import Proxy, find_proxy
 
-__all__ = ["Connection", "Endpoint", "ProtocolError", "Response"]
+__all__ = ["Connection", "Endpoint", "ProtocolError", "Response", "Sink"]
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0  # without a byte moving
 HEAD_BYTES = 65536
 BLOCK_BYTES = 262144
+
+
+# Takes a block of an answer's body.
+Sink = Callable[[memoryview], None]
 
 
 class ProtocolError(ConnectionError):
@@ -48,7 +52,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
-    body: bytearray | memoryview
+    body: bytearray
 
 
 class Connection:
@@ -85,11 +89,15 @@ class Connection:
         target: str,
         headers: Mapping[str, str],
         body: bytes | memoryview = b"",
-        into: bytearray | None = None,
+        sink: Sink | None = None,
     ) -> Response:
-        """Send one request and read the whole answer; its body ``into`` a buffer, if it fits."""
+        """Send one request and read the whole answer; its body goes to ``sink``, if given.
+
+        What goes to the sink is not in the Response, and the answer is a success; the block is the
+        sink's only while it is called.
+        """
         try:
-            return self._exchange(method, target, headers, body, into)
+            return self._exchange(method, target, headers, body, sink)
         except BaseException:
             self.close()
             raise
@@ -100,7 +108,7 @@ class Connection:
         target: str,
         headers: Mapping[str, str],
         body: bytes | memoryview,
-        into: bytearray | None,
+        sink: Sink | None,
     ) -> Response:
         if self._socket is None:
             self._open()
@@ -111,7 +119,7 @@ class Connection:
             # A server that refuses a request may answer and close before it has read the body.
             if not body:
                 raise
-        response, keep = self._receive(method, into)
+        response, keep = self._receive(method, sink)
         self.used = True
         if not keep:
             self.close()
@@ -174,19 +182,23 @@ class Connection:
             self._socket.sendall(head)
             self._socket.sendall(body)
 
-    def _receive(self, method: str, into: bytearray | None = None) -> tuple[Response, bool]:
+    def _receive(self, method: str, sink: Sink | None = None) -> tuple[Response, bool]:
         status, version, headers = self._read_head()
         while 100 <= status < 200:
             status, version, headers = self._read_head()
         keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
         if method == "HEAD" or status in {204, 304} or (method == "CONNECT" and status == 200):
             return Response(status, headers, bytearray()), keep
+        body = bytearray()
+        take = sink if sink and status < 300 else body.extend
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            return Response(status, headers, self._read_chunks()), keep
-        if "content-length" in headers:
-            body = self._read_exactly(_number(headers["content-length"], 10), into)
-            return Response(status, headers, body), keep
-        return Response(status, headers, self._read_to_end()), False
+            self._read_chunks(take)
+        elif "content-length" in headers:
+            self._read_exactly(_number(headers["content-length"], 10), take)
+        else:
+            self._read_to_end(take)
+            keep = False
+        return Response(status, headers, body), keep
 
     def _read_head(self) -> tuple[int, str, dict[str, str]]:
         while b"\r\n\r\n" not in self._left:
@@ -203,32 +215,32 @@ class Connection:
         pairs = (line.partition(":") for line in lines)
         return int(words[1]), words[0], {name.lower(): value.strip() for name, _, value in pairs}
 
-    def _read_exactly(self, size: int, into: bytearray | None = None) -> memoryview:
-        body = bytearray(size) if into is None or len(into) < size else into
-        view = memoryview(body)[:size]
-        start = min(size, len(self._left))
-        view[:start] = self._left[:start]
-        self._left = self._left[start:]
+    def _read_exactly(self, size: int, take: Sink) -> None:
+        """Blocks go on as they come: small enough to be still in the processor's cache."""
+        left = size
+        if self._left:
+            start, self._left = self._left[:size], self._left[size:]
+            take(memoryview(start))
+            left -= len(start)
+        buffer = memoryview(bytearray(min(left, BLOCK_BYTES)))
         assert self._socket is not None
-        while start < size:
-            count = self._socket.recv_into(view[start : start + BLOCK_BYTES])
+        while left:
+            count = self._socket.recv_into(buffer[:left])
             if not count:
-                msg = f"the connection was closed after {start} of {size} bytes"
+                msg = f"the connection was closed after {size - left} of {size} bytes"
                 raise ProtocolError(msg)
-            start += count
-        return view
+            take(buffer[:count])
+            left -= count
 
-    def _read_chunks(self) -> bytearray:
-        body = bytearray()
+    def _read_chunks(self, take: Sink) -> None:
         while True:
             size = _number(self._read_line().partition(b";")[0].decode("latin-1"), 16)
             if not size:
                 break
-            body += self._read_exactly(size)
+            self._read_exactly(size, take)
             self._read_line()
         while self._read_line():
             pass
-        return body
 
     def _read_line(self) -> bytes:
         while b"\r\n" not in self._left:
@@ -236,12 +248,12 @@ class Connection:
         line, _, self._left = self._left.partition(b"\r\n")
         return line
 
-    def _read_to_end(self) -> bytearray:
-        body = bytearray(self._left)
+    def _read_to_end(self, take: Sink) -> None:
+        take(memoryview(self._left))
+        self._left = b""
         assert self._socket is not None
         while block := self._socket.recv(BLOCK_BYTES):
-            body += block
-        return body
+            take(memoryview(block))
 
     def _some(self) -> bytes:
         assert self._socket is not None

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from prominence_hpc.errors import ConflictError, NotFoundError, StorageError, UsageError
 
-__all__ = ["checked_room", "file_size", "opened", "replacing", "verify"]
+__all__ = ["checked_room", "file_size", "opened", "replacing", "unwritable", "verify"]
 
 NAME_BYTES = 255
 
@@ -59,7 +59,7 @@ def checked_room(target: Path, size: int) -> None:
     try:
         space = os.statvfs(target.parent)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
     free = space.f_bavail * space.f_frsize
     if free < size:
         msg = f"{target} needs {size} bytes, and its file system has {free} bytes free."
@@ -68,16 +68,16 @@ def checked_room(target: Path, size: int) -> None:
 
 @contextmanager
 def replacing(target: Path, *, mode: int = 0o666) -> Iterator[int]:
-    """A descriptor to write to; the file becomes ``target`` when the body ends well.
+    """A descriptor to write to (and read back); the file becomes ``target`` when the body ends well.
 
     Until then it lies beside it as ``NAME.part-RANDOM``, and where the body fails it is removed:
     ``target`` is as it was, or complete. Errors of the file system become StorageError.
     """
     part = _part_name(target)
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
     try:
         try:
             yield descriptor
@@ -91,7 +91,7 @@ def replacing(target: Path, *, mode: int = 0o666) -> Iterator[int]:
             msg = f"{target} is a directory: choose another name or folder."
             raise ConflictError(msg) from error
         if isinstance(error, OSError):
-            raise _unwritable(target, error) from error
+            raise unwritable(target, error) from error
         raise
 
 
@@ -101,5 +101,6 @@ def _part_name(target: Path) -> Path:
     return target.parent / os.fsdecode(stem + suffix.encode())
 
 
-def _unwritable(target: Path, error: OSError) -> StorageError:
+def unwritable(target: Path, error: OSError) -> StorageError:
+    """The error to raise where the file system refuses."""
     return StorageError(f"Cannot write {target}: {error.strerror or error}.")

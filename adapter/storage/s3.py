@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prominence_hpc.adapter.storage.base import ObjectInfo, Progress, StorageSettings
-from prominence_hpc.adapter.storage.buffers import Buffers
 from prominence_hpc.adapter.storage.client import Client
 from prominence_hpc.adapter.storage.credentials import find_credentials
 from prominence_hpc.adapter.storage.faults import Refusal, parse_refusal, refusal
@@ -33,9 +32,6 @@ SHA256_HEADER = f"x-amz-meta-{SHA256_METADATA}"
 URL_SECONDS = 7 * 24 * 3600
 POST_BYTES = 5 * 1024**3
 CONNECTIONS = 8
-# Larger parts or more of them at once were no faster against Ceph, and take more memory.
-PART_BYTES = 16 * 1024**2
-PARTS_IN_MEMORY = 8
 MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
@@ -45,7 +41,6 @@ class S3Storage:
     def __init__(self, settings: StorageSettings) -> None:
         self.settings = settings
         self.client = Client(settings, find_credentials(settings))
-        self.buffers = Buffers(PARTS_IN_MEMORY, PART_BYTES)  # of all downloads together
 
     @cached_property
     def boto(self) -> "S3Client":
@@ -86,7 +81,7 @@ class S3Storage:
         query = [("list-type", "2"), ("max-keys", "1"), ("prefix", key)]
         response = self.client.try_request("look up", "GET", "", query=query)
         if response.status < 300:
-            listed = b"<Key>" in bytes(response.body)
+            listed = b"<Key>" in response.body
             if head.status == 404 or (head.status == 403 and not listed):
                 return
             raise refusal(self.client.target, "look up", key, _named(head))
