@@ -9,7 +9,7 @@ from prominence_hpc.adapter.storage.base import Progress
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder, scratch_prefix
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.errors import ConflictError, NotFoundError
+from prominence_hpc.errors import ConflictError, NotFoundError, ProminenceError
 from prominence_hpc.wrappers.report import StoredObject
 from prominence_hpc.wrappers.report import read as read_report
 
@@ -59,7 +59,9 @@ def nothing_to_download(records: Sequence[JobRecord]) -> str:
 
 def downloads_of(workspace: Workspace, record: JobRecord, into: Path) -> list[Download]:
     report = read_report(job_folder(workspace.state, record.id) / REPORT_FILE)
-    objects = [item for output in report["outputs"] for item in output["objects"]] if report else []
+    stored = [item for output in report["outputs"] for item in output["objects"]] if report else []
+    # A file that several outputs name ("a*.dat" and "a1.dat") is one object.
+    objects = list({item["name"]: item for item in stored}.values())
     prefix = scratch_prefix(record.uid)
     names = local_names(objects)
     return [
@@ -113,7 +115,7 @@ def download_all(
     if not force:
         refuse_overwriting(downloads)
     for folder in {download.target.parent for download in downloads}:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     storage = workspace.storage
 
     def fetch(download: Download) -> Download:
@@ -128,6 +130,17 @@ def download_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        msg = f"The folder {folder} cannot be made: there is a file of that name."
+        raise ConflictError(msg) from error
+    except OSError as error:
+        msg = f"The folder {folder} cannot be made: {error.strerror}."
+        raise ProminenceError(msg) from error
 
 
 def refuse_overwriting(downloads: Sequence[Download]) -> None:

@@ -59,7 +59,12 @@ class Listing:
 
 
 def list_jobs(workspace: Workspace, selection: Selection) -> Listing:
-    """The selected jobs as of now: active ones are brought up to date first, with one call a site."""
+    """The selected jobs as of now: active ones are brought up to date first, with one call a site.
+
+    ConfigError where the selection names a site that there is not.
+    """
+    if selection.site is not None:
+        workspace.config.site(selection.site)
     warnings = update(workspace, workspace.store.active(site=selection.site))
     found = workspace.store.select(
         which=selection.which,
@@ -118,8 +123,10 @@ def submitted_document(workspace: Workspace, job_id: int) -> dict[str, Any]:
     return document
 
 
-def read_stream(workspace: Workspace, job_id: int, stream: Stream) -> Iterator[bytes]:
-    """What the job has written so far, in blocks.
+def read_stream(
+    workspace: Workspace, job_id: int, stream: Stream
+) -> tuple[JobRecord, Iterator[bytes]]:
+    """The job as of now, and what it has written so far, in blocks.
 
     ConflictError where it has not started: there is nothing that could be read yet.
     """
@@ -129,8 +136,8 @@ def read_stream(workspace: Workspace, job_id: int, stream: Stream) -> Iterator[b
         msg = f"Job {job_id} is {record.status}: it has written nothing yet."
         raise ConflictError(msg)
     if record.final or record.handle is None:
-        return read_file(folder / stream)
-    return workspace.backend(record.site).output(record.handle, folder, stream)
+        return record, read_file(folder / stream)
+    return record, workspace.backend(record.site).output(record.handle, folder, stream)
 
 
 def read_file(path: Path) -> Iterator[bytes]:

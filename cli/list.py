@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prominence_hpc.cli.flags import flag_options, json_option, site_option
+from prominence_hpc.cli.flags import flag_options, json_option
 from prominence_hpc.cli.labels import constraint_option, labels_of
 from prominence_hpc.cli.output import elapsed, print_columns, print_json, warn
 
@@ -22,7 +22,7 @@ LAST_COMPLETED = 20  # what --completed shows unless told: a history can be long
 
 
 @click.command("list")
-@click.argument("resource", type=click.Choice(["jobs"]), default="jobs", required=False)
+@click.argument("resource", metavar="[jobs]", default="jobs")
 @click.option("--completed", is_flag=True, help="Jobs that have ended (the last 20).")
 @click.option("-r", "--running", is_flag=True, help="Running jobs only.")
 @click.option("-i", "--idle", is_flag=True, help="Waiting jobs only.")
@@ -30,7 +30,7 @@ LAST_COMPLETED = 20  # what --completed shows unless told: a history can be long
 @click.option("-n", "--last", type=click.IntRange(min=1), metavar="N", help="The newest N only.")
 @constraint_option
 @click.option("--name", help="Jobs of this name; * and ? match any characters.")
-@site_option
+@click.option("--site", metavar="NAME", help="Jobs of this site only.")
 @json_option
 @flag_options
 def list_command(*, as_json: bool, **options: Any) -> None:
@@ -51,7 +51,7 @@ def list_command(*, as_json: bool, **options: Any) -> None:
 
 def selection_of(
     *,
-    resource: str,  # noqa: ARG001 - "jobs", the only one so far
+    resource: str,
     completed: bool,
     running: bool,
     idle: bool,
@@ -63,6 +63,9 @@ def selection_of(
 ) -> "Selection":
     from prominence_hpc.adapter.jobs import Selection
 
+    if resource != "jobs":
+        msg = f"There are only jobs to be listed in this version, not {resource}."
+        raise click.UsageError(msg)
     which: Which = "all" if everything else "completed" if completed else "listed"
     statuses: tuple[JobStatus, ...] = (
         *(("running",) if running else ()),

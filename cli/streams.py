@@ -7,6 +7,7 @@ import click
 
 from prominence_hpc.cli.flags import flag_options
 from prominence_hpc.cli.ids import JobReference
+from prominence_hpc.cli.output import warn
 
 if TYPE_CHECKING:
     from prominence_hpc.backends.base import Stream
@@ -35,6 +36,11 @@ def print_stream(job_id: int, stream: "Stream") -> None:
     from prominence_hpc.adapter.jobs import read_stream
     from prominence_hpc.cli.session import workspace
 
-    for block in read_stream(workspace(), job_id, stream):
+    record, blocks = read_stream(workspace(), job_id, stream)
+    written = 0
+    for block in blocks:
         sys.stdout.buffer.write(block)
+        written += len(block)
     sys.stdout.buffer.flush()
+    if not written and record.status == "failed":
+        warn(f"Job {job_id} failed and wrote nothing: {record.status_reason}")

@@ -27,6 +27,8 @@ __all__ = ["Store", "Which"]
 
 # SQLite before 3.32 takes at most 999 values in one statement.
 _VALUES_AT_ONCE = 900
+# SQLite's integers have 64 bits, sign included.
+_IDS = 1 << 63
 
 # "listed": what a plain ``list`` shows: not ended, or left in the queue and not yet removed.
 Which = Literal["listed", "completed", "all"]
@@ -224,6 +226,8 @@ class Store:
 
     def get(self, job_id: int) -> JobRecord:
         """One job; NotFoundError where there is none."""
+        if not 0 < job_id < _IDS:
+            raise _no_job(job_id)
         with self._database.reading() as connection:
             return _one(connection, job_id)
 
@@ -276,11 +280,14 @@ def _records(
     ]
 
 
+def _no_job(job_id: int | None) -> NotFoundError:
+    return NotFoundError(f"There is no job {job_id}.")
+
+
 def _one(connection: "sqlite3.Connection", job_id: int | None) -> JobRecord:
     found = _records(connection, "WHERE id = ?", (job_id,))
     if not found:
-        msg = f"There is no job {job_id}."
-        raise NotFoundError(msg)
+        raise _no_job(job_id)
     return found[0]
 
 

@@ -22,7 +22,6 @@ def test_a_job_from_start_to_end(prominence: Prominence, image: str) -> None:
     execution = described["execution"]
     assert execution["backend"] == prominence.backend
     assert execution["provisionedResources"]["cpus"] == 2
-    assert execution["tasks"][0]["imagePullStatus"] in ("completed", "cached")
     assert execution["cpu"].keys() == {"vendor", "model", "clock"}
     assert described["events"].keys() == {"createTime", "startTime", "endTime"}
     assert described["labels"] == {"kind": "test"}
@@ -43,6 +42,27 @@ def test_outputs_of_every_kind(prominence: Prominence, image: str) -> None:
     )
     url = described["outputFiles"][1]["url"]
     assert prominence.shell(f"curl -sSf {shlex.quote(url)}") == "4\n"
+
+
+def test_overlapping_outputs_are_downloaded_once(prominence: Prominence, image: str) -> None:
+    described = prominence.completed(
+        "--output",
+        "a*.dat",
+        "--output",
+        "a1.dat",
+        image,
+        "sh -c 'echo 1 > a1.dat; echo 2 > a2.dat'",
+    )
+    done = prominence("download", "--dir", str(described["id"]))
+    assert sorted(done.stdout.split()) == [f"{described['id']}/a{n}.dat" for n in (1, 2)]
+
+
+def test_the_next_job_finds_the_image_on_the_node(prominence: Prominence, image: str) -> None:
+    """Three jobs one after the other on at most two nodes: one is where another was before."""
+    tasks = [prominence.completed(image, "true")["execution"]["tasks"][0] for _ in range(3)]
+    found = [task["imagePullTime"] for task in tasks if task["imagePullStatus"] == "cached"]
+    assert found
+    assert set(found) == {-1}
 
 
 def test_artifact_is_unpacked_and_mounted(prominence: Prominence, image: str) -> None:

@@ -72,6 +72,29 @@ def test_errors_are_one_line_on_standard_error(tmp_path: Path) -> None:
     assert done.stderr == "prominence: There is no job 7.\n"
 
 
+def test_ids_that_no_job_can_have(tmp_path: Path) -> None:
+    for text in ("0", "99999999999999999999"):
+        done = run("describe", text, home=tmp_path)
+        assert (done.returncode, done.stderr) == (4, f"prominence: There is no job {text}.\n")
+
+
+def test_workflows_are_refused_by_name(tmp_path: Path) -> None:
+    for arguments in (
+        ("list", "workflows"),
+        ("describe", "workflow", "1"),
+        ("delete", "workflow", "1"),
+    ):
+        done = run(*arguments, home=tmp_path)
+        assert done.returncode == 2
+        assert "version" in done.stderr
+
+
+def test_a_site_that_there_is_not(tmp_path: Path) -> None:
+    done = run("list", "--site", "mars", home=tmp_path)
+    assert done.returncode == 3
+    assert "mars" in done.stderr
+
+
 def test_debug_shows_a_traceback(tmp_path: Path) -> None:
     done = run("describe", "--debug", "7", home=tmp_path)
     assert "Traceback" in done.stderr

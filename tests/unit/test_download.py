@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.download import Download, local_names, refuse_clashes
+from prominence_hpc.adapter.download import Download, local_names, make_folder, refuse_clashes
 from prominence_hpc.errors import ConflictError
 from prominence_hpc.wrappers.report import StoredObject
 
@@ -34,3 +34,9 @@ def test_two_jobs_must_not_overwrite_each_other() -> None:
     with pytest.raises(ConflictError, match="--dir"):
         refuse_clashes(same)
     refuse_clashes(same[:1])
+
+
+def test_a_file_in_the_way_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "2").write_text("a file")
+    with pytest.raises(ConflictError, match="there is a file of that name"):
+        make_folder(tmp_path / "2")
