@@ -134,6 +134,7 @@ def test_killed_at_every_step(site: Site, folder: str, image: str, backend: str)
         assert times_submitted(site, backend, tag) == expected, step
 
 
+@pytest.mark.alone
 def test_a_controller_that_answers_too_late(site: Site, folder: str, image: str) -> None:
     """slurmctld stops while sbatch waits, and goes on when sbatch has given up."""
     prominence = Prominence(site, folder)
