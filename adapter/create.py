@@ -5,9 +5,10 @@ submitted before the intent is on disk (:mod:`.submission` says why).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.spec.honoured import refuse_unsupported
@@ -23,9 +24,11 @@ from prominence_hpc.adapter.store.state_folder import (
 )
 from prominence_hpc.adapter.submission import discard, submit_job, write_submission
 from prominence_hpc.adapter.translate import (
+    URL_SCHEMES,
     Identity,
     Places,
     Source,
+    image_kind,
     output_objects,
     translate,
     uploaded_names,
@@ -37,19 +40,43 @@ from prominence_hpc.errors import BackendUnavailable, ProminenceError
 from prominence_hpc.wrappers import plan as plans
 from prominence_hpc.wrappers.bundle import install_runner
 
+if TYPE_CHECKING:
+    from prominence_hpc.adapter.directory import PackedDirectory
+    from prominence_hpc.adapter.storage.base import ObjectInfo
+
 __all__ = ["create_job", "find_sources", "translate_job"]
 
 
-def create_job(workspace: Workspace, document: Mapping[str, Any], site: str | None) -> JobRecord:
+def create_job(
+    workspace: Workspace,
+    document: Mapping[str, Any],
+    site: str | None,
+    directory: "PackedDirectory | None" = None,
+) -> JobRecord:
     """Validate and submit one job; its record has the scheduler's handle.
 
-    SpecError, NotFoundError, StorageError, ConfigError and BackendError leave nothing behind.
-    BackendUnavailable leaves the intent: the job is submitted or found by a later command.
+    ``directory`` is an artifact of the job that is packed and uploaded once all else is known to be
+    right. SpecError, UsageError, NotFoundError, StorageError, ConfigError and BackendError leave
+    nothing behind. BackendUnavailable leaves the intent: the job is submitted or found by a later
+    command.
     """
     job = decode_job(document)
     settings = workspace.config.site(site)
     refuse_unsupported(job, backend=settings.backend)
-    sources = find_sources(workspace, job)
+    names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
+    sources = find_sources(workspace, names)
+    check_urls(job)
+    with ExitStack() as stack:
+        if directory:
+            info = stack.enter_context(directory.uploaded(workspace.storage, workspace.config.user))
+            sources[directory.name] = source_of(workspace, info)
+        return create_checked(workspace, job, settings, sources)
+
+
+def create_checked(
+    workspace: Workspace, job: Job, settings: SiteSettings, sources: Mapping[str, Source]
+) -> JobRecord:
+    """Record and submit a job of which everything is known to be there."""
     backend = workspace.backend(settings.name)
     record = workspace.store.create_intent(
         site=settings.name,
@@ -76,20 +103,30 @@ def create_job(workspace: Workspace, document: Mapping[str, Any], site: str | No
     return workspace.store.get(record.id)
 
 
-def find_sources(workspace: Workspace, job: Job) -> dict[str, Source]:
-    """Where the uploaded objects that the job names are; NotFoundError names all that are missing."""
-    names = uploaded_names(job)
+def find_sources(workspace: Workspace, names: Sequence[str]) -> dict[str, Source]:
+    """Where these uploaded objects are; NotFoundError names all that are missing."""
     if not names:
         return {}
     from prominence_hpc.adapter.objects import resolve_names  # with storage, where it is needed
 
     found = resolve_names(workspace.storage, workspace.config.user, names)
-    return {
-        name: Source(
-            location=workspace.storage.source(info), sha256=info.sha256, size_bytes=info.size_bytes
-        )
-        for name, info in found.items()
-    }
+    return {name: source_of(workspace, info) for name, info in found.items()}
+
+
+def source_of(workspace: Workspace, info: "ObjectInfo") -> Source:
+    return Source(
+        location=workspace.storage.source(info), sha256=info.sha256, size_bytes=info.size_bytes
+    )
+
+
+def check_urls(job: Job) -> None:
+    """NotFoundError names the web addresses in the job at which there is nothing."""
+    images = [task.image for task in job.tasks if image_kind(task.image) == "url"]
+    artifacts = [item.url for item in job.artifacts if item.url.startswith(URL_SCHEMES)]
+    if images or artifacts:
+        from prominence_hpc.adapter.web_check import refuse_missing  # few jobs name a URL
+
+        refuse_missing([*images, *artifacts])
 
 
 def write_job(

@@ -77,28 +77,34 @@ def list_jobs(workspace: Workspace, selection: Selection) -> Listing:
     return Listing(records, warnings)
 
 
-def up_to_date(workspace: Workspace, job_ids: Sequence[int]) -> Listing:
-    """These jobs as of now; NotFoundError names the first that does not exist."""
+def up_to_date(workspace: Workspace, job_ids: Sequence[int], *, phases: bool = False) -> Listing:
+    """These jobs as of now; NotFoundError names the first that does not exist.
+
+    ``phases``: see :func:`.refresh`.
+    """
     wanted = list(dict.fromkeys(job_ids))
     records = [workspace.store.get(job_id) for job_id in wanted]
-    warnings = update(workspace, [record for record in records if not record.final])
+    active = [record for record in records if not record.final]
+    warnings = update(workspace, active, phases=phases)
     return Listing([workspace.store.get(job_id) for job_id in wanted], warnings)
 
 
-def update(workspace: Workspace, records: Sequence[JobRecord]) -> list[str]:
+def update(
+    workspace: Workspace, records: Sequence[JobRecord], *, phases: bool = False
+) -> list[str]:
     """Settle interrupted submissions, then bring these jobs up to date; what could not be is said."""
     messages = settle(workspace)
     if not records:
         return messages
     current = workspace.store.get_many([record.id for record in records])
-    refreshed = refresh(workspace.store, workspace.backend, current, now=time.time())
+    refreshed = refresh(workspace.store, workspace.backend, current, now=time.time(), phases=phases)
     messages += renew_urls(workspace, refreshed.records, time.time())
     return [*messages, *refreshed.warnings]
 
 
 def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[str]]:
     """The contract's document about one job, and warnings."""
-    listing = up_to_date(workspace, [job_id])
+    listing = up_to_date(workspace, [job_id], phases=True)
     record = listing.records[0]
     folder = job_folder(workspace.state, job_id)
     prefix = scratch_prefix(record.uid)

@@ -108,7 +108,7 @@ def resolve_names(storage: Storage, user: str, names: Sequence[str]) -> dict[str
     }
     missing = [name for name, info in resolved.items() if info is None]
     if missing:
-        raise NotFoundError(_missing_text(missing))
+        raise NotFoundError(_missing_text(user, missing))
     return {name: info for name, info in resolved.items() if info is not None}
 
 
@@ -121,14 +121,33 @@ def _candidates(user: str, name: str) -> list[str]:
     return [other] if owner == user else [own, other]
 
 
-def _missing_text(missing: Sequence[str]) -> str:
+def _missing_text(user: str, missing: Sequence[str]) -> str:
     import shlex  # here: only for this message
 
-    lines = [f"  prominence upload --name {shlex.quote(name)} --filename FILE" for name in missing]
     what = f"There is no uploaded object {missing[0]!r}"
     if len(missing) > 1:
         what = "There are no uploaded objects " + ", ".join(repr(name) for name in missing)
-    return "\n".join([f"{what}; upload with:", *lines])
+    others = [name for name in missing if _is_anothers(user, name)]
+    own = [shlex.quote(name.removeprefix(f"{user}/")) for name in missing if name not in others]
+    lines = [what + ("; upload with:" if own else ".")]
+    lines += [f"  prominence upload --name {name} --filename FILE" for name in own]
+    lines += [
+        f"The user {name.partition('/')[0]} has no object {name.partition('/')[2]!r}, "
+        "or has not made it readable."
+        for name in others
+    ]
+    return "\n".join(lines)
+
+
+def _is_anothers(user: str, name: str) -> bool:
+    """Is this ``OWNER/NAME`` of another user? A folder of one's own may be called anything else."""
+    import pwd  # here: only for this message
+
+    owner, slash, _ = name.partition("/")
+    try:
+        return bool(slash) and pwd.getpwnam(owner).pw_name != user
+    except KeyError:
+        return False
 
 
 def _similar(storage: Storage, user: str, name: str) -> str:

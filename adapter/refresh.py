@@ -13,7 +13,7 @@ from prominence_hpc.adapter.store.state_folder import job_folder
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.verdict import Evidence, Verdict, judge
 from prominence_hpc.backends.base import Backend, Cause, Condition, SchedulerState
-from prominence_hpc.errors import BackendUnavailable, ConfigError
+from prominence_hpc.errors import BackendError, ConfigError
 from prominence_hpc.wrappers import report as reports
 
 __all__ = ["Refreshed", "refresh"]
@@ -24,6 +24,9 @@ _ANSWER_SECONDS = 10.0
 _READ_IN_THREADS = 64
 
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
+# Whatever the cause (no squeue on PATH, bindings that are not installed, a refusal), one site must
+# not hide the jobs of the others.
+_NO_ANSWER = (BackendError, ConfigError)
 _GONE = frozenset({Condition.ENDED, Condition.ABSENT})
 
 
@@ -55,7 +58,7 @@ def refresh(
     """Records as of ``now``; final ones are passed through. New verdicts are stored in one transaction.
 
     ``phases``: read the reports of running jobs too, for a reason such as "Storing outputs".
-    A scheduler that does not answer, or a site that is no longer configured, is a warning, and its
+    A scheduler that does not answer, or cannot be asked from here, or a site that is no longer configured, is a warning, and its
     jobs are as last known. ConflictError or ProminenceError where the store cannot be written.
     """
     warnings: list[str] = []
@@ -93,7 +96,7 @@ def _ask_queue(
         return _Site(backend=None)
     try:
         return _Site(backend, backend.poll(handles) if handles else {})
-    except BackendUnavailable as error:
+    except _NO_ANSWER as error:
         warnings.append(f"Site {name}: {error} Its jobs are shown as last known.")
         return _Site(backend)
 
@@ -116,7 +119,7 @@ def _ask_history(
         return
     try:
         site.history = site.backend.history(handles)
-    except BackendUnavailable as error:
+    except _NO_ANSWER as error:
         site.history = None
         warnings.append(f"Site {name}: {error} Jobs that left the queue are shown as last known.")
 

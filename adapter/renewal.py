@@ -11,6 +11,7 @@ from prominence_hpc.adapter.create import find_sources, translate_job
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import JOB_FILE, PLAN_FILE, job_folder, write_private
+from prominence_hpc.adapter.translate import uploaded_names
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import ProminenceError
 from prominence_hpc.wrappers import plan as plans
@@ -48,5 +49,6 @@ def renew(workspace: Workspace, record: JobRecord) -> None:
     folder = job_folder(workspace.state, record.id)
     job = decode_job(json.loads((folder / JOB_FILE).read_text(encoding="utf-8")))
     settings = workspace.config.site(record.site)
-    plan, _ = translate_job(workspace, job, record, find_sources(workspace, job), settings)
+    sources = find_sources(workspace, uploaded_names(job))
+    plan, _ = translate_job(workspace, job, record, sources, settings)
     write_private(folder / PLAN_FILE, plans.render(plan))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prominence_hpc.errors import BackendError, BackendUnavailable
 
-__all__ = ["Completed", "find_program", "first_line", "run_command"]
+__all__ = ["Completed", "find_program", "first_line", "log", "run_command"]
 
 _SHOWN_CHARACTERS = 400
 
@@ -53,7 +53,7 @@ def run_command(
     if program is None:
         msg = f"{argv[0]} is not installed here, or not on PATH."
         raise BackendError(msg, argv=argv)
-    _log(f"run {list(argv)!r}")
+    log(f"run {list(argv)!r}")
     try:
         ended = subprocess.run(
             [program, *argv[1:]],
@@ -75,7 +75,7 @@ def run_command(
         ended.stdout.decode("utf-8", "surrogateescape"),
         ended.stderr.decode("utf-8", "surrogateescape"),
     )
-    _log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
+    log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
     return completed
 
 
@@ -95,7 +95,8 @@ def _timed_out(argv: Sequence[str], timeout_seconds: float) -> BackendUnavailabl
     return BackendUnavailable(msg, argv=argv)
 
 
-def _log(message: str) -> None:
+def log(message: str) -> None:
+    """Tell those who have turned messages on (``--verbose``)."""
     # logging takes milliseconds to import, which "create" would pay for nothing: whoever wants to
     # read these messages has imported it.
     logging = sys.modules.get("logging")

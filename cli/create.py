@@ -9,6 +9,7 @@ from prominence_hpc.cli.flags import flag_options, json_option, site_option
 from prominence_hpc.cli.output import print_json, warn
 
 if TYPE_CHECKING:
+    from prominence_hpc.adapter.directory import PackedDirectory
     from prominence_hpc.adapter.store.records import JobRecord
 
 __all__ = ["create_command", "print_created"]
@@ -80,10 +81,17 @@ def create_command(
     IMAGE is an uploaded .sif, .simg, .tar or .tgz file, a path on the cluster, a URL, or a name in
     a registry. COMMAND is one argument: quote it. Without it the image's own run script runs.
     """
-    from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
+    from prominence_hpc.adapter.spec.description import (
+        CreateOptions,
+        describe_job,
+        ignored_options,
+    )
 
     packed = directory_name() if directory else None
-    document = describe_job(CreateOptions(directory_artifact=packed, **options))
+    described = CreateOptions(directory_artifact=packed, **options)
+    document = describe_job(described)
+    for message in ignored_options(described, given_options()):
+        warn(message)
     if dry_run:
         print_json(document)
         return
@@ -94,11 +102,15 @@ def create_command(
     session = workspace(site)
     for message in settle(session):
         warn(message)
-    if directory and packed:
-        from prominence_hpc.adapter.directory import upload_directory
+    to_pack = packed_directory(packed, directory) if packed and directory else None
+    print_created(create_job(session, document, site, to_pack), as_json=as_json)
 
-        upload_directory(session.storage, session.config.user, packed, directory)
-    print_created(create_job(session, document, site), as_json=as_json)
+
+def given_options() -> set[str]:
+    """The options that are on the command line, by the names of their parameters."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    return {name for name in context.params if context.get_parameter_source(name) != default}
 
 
 def directory_name() -> str:
@@ -106,6 +118,13 @@ def directory_name() -> str:
     import uuid  # not needed without the option
 
     return f"{uuid.uuid4()}.tar.gz"
+
+
+def packed_directory(name: str, directory: Path) -> "PackedDirectory":
+    from prominence_hpc.adapter.directory import PackedDirectory
+    from prominence_hpc.cli.progress import progress_bar
+
+    return PackedDirectory(name=name, folder=directory, show=progress_bar)
 
 
 def print_created(record: "JobRecord", *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """``prominence upload``, ``ls`` and ``rm``: a user's objects in storage."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,12 @@ __all__ = ["ls_command", "rm_command", "upload_command"]
 @click.command("upload")
 @click.option("--name", required=True, help="The name it gets; jobs refer to it by this.")
 @click.option(
-    "--filename", required=True, type=click.Path(path_type=Path), help="The file to upload."
+    "--filename",
+    required=True,
+    type=click.Path(
+        readable=False, path_type=Path
+    ),  # what cannot be read is told as what is absent
+    help="The file to upload.",
 )
 @click.option("--checksum", metavar="SHA256", help="Refuse the upload where the file differs.")
 @json_option
@@ -32,7 +38,7 @@ def upload_command(*, name: str, filename: Path, checksum: str | None, as_json: 
     from prominence_hpc.cli.session import workspace
 
     session = workspace()
-    size = filename.stat().st_size if filename.exists() else 0
+    size = filename.stat().st_size if os.access(filename, os.F_OK) else 0
     with progress_bar(f"Uploading {name}", size) as progress:
         info = upload_object(
             session.storage,

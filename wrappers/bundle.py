@@ -71,7 +71,6 @@ def _write(target: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
-            os.fchmod(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
         Path(temporary).replace(target)
     except BaseException:

@@ -17,11 +17,16 @@ Outcome = Literal["completed", "failed", "killed"]
 
 
 class TaskReport(TypedDict):
-    """One task; times in seconds. A task that never started has no entry."""
+    """One task; times in seconds.
+
+    A task that never started has no entry, but for the first one where an image could not be had.
+    """
 
     exit_code: int | None  # None while it runs or when it could not be started; 128+N for signal N
     retries: int
-    image_pull_time: float  # -1 where the image was cached or fetched for an earlier task
+    # -1 where the image was cached or fetched for an earlier task; else how long it took, or until
+    # it had failed.
+    image_pull_time: float
     image_pull_status: Literal["completed", "cached", "failed"]
     image_sha256: str | None
     wall_time: float

@@ -83,10 +83,6 @@ def ascending(value: tuple[int, int], place: Place) -> Any:
     return value
 
 
-def blank_to_none(value: str, _place: Place) -> str | None:
-    return value or None
-
-
 def placement_from(
     requirements: dict[str, Any] | None = None, preferences: dict[str, Any] | None = None
 ) -> Placement:
@@ -107,8 +103,8 @@ def storage_from(**values: Any) -> StorageMount:
 
 
 def input_reader(value: object, place: Place) -> Any:
-    if isinstance(value, str) and value.startswith("file://"):
-        return place.note("file:// is read by `prominence run` from a local description only")
+    if isinstance(value, str) and value.startswith(texts.FILE_SCHEME):
+        return place.note(texts.LOCAL_ONLY)
     return INPUT(value, place)
 
 
@@ -135,7 +131,7 @@ TASK: Table = {
         ),
     ),
     "env": Field("env", mapping_of(texts.environment_name, texts.environment_value)),
-    "workdir": Field("workdir", then(text(), blank_to_none)),
+    "workdir": Field("workdir", then(text(), texts.task_folder)),
     "type": Field("type", choice("basic", "sidecar", *rules.MPI_TYPES)),
     "procsPerNode": Field("procs_per_node", CPUS),
     "app": Field("app", NAME),

@@ -1,7 +1,8 @@
 """The job description that the options of ``prominence create`` stand for."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from prominence_hpc.adapter.spec.input_files import input_entry
 from prominence_hpc.errors import Problem, ProminenceError, SpecError, UsageError
 
-__all__ = ["CreateOptions", "describe_job"]
+__all__ = ["CreateOptions", "describe_job", "ignored_options"]
 
 # NAME:DIR:/MOUNT. URLs hold colons too ("https://host:8443/x"), but do not end in this form.
 MOUNTED_ARTIFACT = re.compile(r"(?P<url>.+):(?P<mountpoint>[^:/]+:/[^:]*)", re.DOTALL)
@@ -69,6 +70,7 @@ def describe_job(options: CreateOptions) -> dict[str, Any]:
     ``--cpus``, and the numbers of processes mean nothing without an MPI flag. Raises UsageError
     naming the option, and SpecError where the file of ``--storage`` is malformed.
     """
+    refuse_infinite(options)
     flavour = mpi_flavour(options)
     described: dict[str, Any] = {
         "resources": resources(options, flavour),
@@ -83,6 +85,19 @@ def describe_job(options: CreateOptions) -> dict[str, Any]:
     }
     given = {key: value for key, value in described.items() if value or key == "name"}
     return given | {"tasks": [task(options, flavour)]}
+
+
+def refuse_infinite(options: CreateOptions) -> None:
+    """``nan`` and ``inf`` are numbers to Python and to click, and cannot be written in JSON."""
+    numbers = {
+        "--memory": options.memory,
+        "--memory-per-cpu": options.memory_per_cpu,
+        "--disk": options.disk,
+    }
+    for option, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            msg = f"{option} takes a number of GB, such as {option} 4; not {value}"
+            raise UsageError(msg)
 
 
 def mpi_flavour(options: CreateOptions) -> str | None:
@@ -260,3 +275,54 @@ def mpi_processes(options: CreateOptions, flavour: str | None) -> tuple[int | No
         )
         raise UsageError(msg)
     return processes, {"OMP_NUM_THREADS": str(options.omp_procs_per_node)}
+
+
+def ignored_options(options: CreateOptions, given: Collection[str]) -> list[str]:
+    """A sentence for each option that the user gave and :func:`describe_job` made nothing of.
+
+    ``given``: the fields of ``options`` that were on the command line; a default that gives way is
+    nobody's concern. Scripts written for PROMINENCE, which drops these options too, keep working.
+    """
+    found = {
+        **useless_values(options),
+        **useless_resources(options),
+        **useless_processes(options),
+    }
+    sentences = [
+        f"--{field.replace('_', '-')} is not used: {reason}"
+        for field, reason in found.items()
+        if field in given
+    ]
+    _, environment = mpi_processes(options, mpi_flavour(options))
+    overridden = environment.keys() & pairs(options.env, "--env")
+    return sentences + [
+        f"--env {name} is not used: --omp-procs-per-node sets {name}" for name in overridden
+    ]
+
+
+def useless_values(options: CreateOptions) -> dict[str, str]:
+    """Zero time in queue and zero priority are not among them: they are what holds then."""
+    numbers = ("memory_per_cpu", "procs_per_node", "omp_procs_per_node", "retries", "task_retries")
+    texts = ("cpus_range", "cpus_options", "total_cpus_range", "storage")
+    zeros = {name: "0 is the same as leaving it out" for name in numbers}
+    blanks = {name: "an empty text is the same as leaving it out" for name in texts}
+    return {name: why for name, why in (zeros | blanks).items() if not getattr(options, name)}
+
+
+def useless_resources(options: CreateOptions) -> dict[str, str]:
+    found = {}
+    if options.memory_per_cpu:
+        found["memory"] = "--memory-per-cpu says how much memory there is"
+    if options.cpus_range or options.cpus_options:
+        other = "--cpus-range" if options.cpus_range else "--cpus-options"
+        found["cpus"] = f"{other} says how many CPUs a node has"
+    if options.total_cpus_range:
+        found["nodes"] = "--total-cpus-range says how large the job is"
+    return found
+
+
+def useless_processes(options: CreateOptions) -> dict[str, str]:
+    if mpi_flavour(options):
+        return {}
+    reason = "it is for MPI, and none of --openmpi, --mpich and --intelmpi is given"
+    return dict.fromkeys(("procs_per_node", "omp_procs_per_node"), reason)

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from prominence_hpc.adapter.spec.input_files import input_entry
-from prominence_hpc.adapter.spec.place import Place
+from prominence_hpc.adapter.spec.place import INVALID, Place
+from prominence_hpc.adapter.spec.texts import FILE_SCHEME, WORKING_DIRECTORY
 from prominence_hpc.errors import SpecError, UsageError
 
 __all__ = ["expand"]
-
-FILE_SCHEME = "file://"
-WORKING_DIRECTORY = "/home/user"  # in the container, whatever a task's workdir is
 
 
 def expand(document: dict[str, Any], folder: Path | None) -> dict[str, Any]:
@@ -54,13 +52,31 @@ def expand_job(job: Any, folder: Path | None, place: Place) -> Any:
 
 
 def local_input(item: Any, folder: Path, place: Place) -> Any:
+    """The entry for ``file://PATH``, or for an entry whose content that is.
+
+    Such an entry keeps its own filename, and its own word on whether it is executable.
+    """
+    if names_file(item):
+        return read_entry(item, folder, place)
+    if not isinstance(item, dict) or not names_file(item.get("content")):
+        return item
+    entry = read_entry(item["content"], folder, place.key("content"))
+    if entry is INVALID:
+        return item
+    del entry["filename"]
+    return entry | item | {"content": entry["content"]}
+
+
+def names_file(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(FILE_SCHEME)
+
+
+def read_entry(url: str, folder: Path, place: Place) -> Any:
     """The entry for ``file://PATH``; PATH counts from the current folder, as it does in PROMINENCE.
 
     Where it is not there, it counts from the description's own folder.
     """
-    if not isinstance(item, str) or not item.startswith(FILE_SCHEME):
-        return item
-    path = Path(item.removeprefix(FILE_SCHEME))
+    path = Path(url.removeprefix(FILE_SCHEME))
     try:
         return input_entry(path if present(path) or not present(folder / path) else folder / path)
     except UsageError as error:

@@ -25,6 +25,8 @@ __all__ = [
 
 TaskType = Literal["basic", "sidecar", "openmpi", "mpich", "intelmpi"]
 
+# repr=False: the methods for display, written at import, would cost every `create` a millisecond.
+
 
 @dataclass(frozen=True, kw_only=True)
 class PullCredential:
@@ -34,7 +36,7 @@ class PullCredential:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Task:
     """One entry of ``tasks``."""
 
@@ -51,7 +53,7 @@ class Task:
     stdout: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Resources:
     """``resources``; memory and disk in GB, walltime in minutes. Ranges are (minimum, maximum)."""
 
@@ -66,7 +68,7 @@ class Resources:
     walltime: int = 720
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class InputFile:
     """A small file that travels with the job; ``content`` is base64."""
 
@@ -75,7 +77,7 @@ class InputFile:
     executable: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MountPoint:
     """``DIR:/ABSOLUTE/PATH``: a folder of the working directory also seen at an absolute path."""
 
@@ -83,7 +85,7 @@ class MountPoint:
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Artifact:
     """Data to fetch: an http(s) URL or the name of an uploaded object."""
 
@@ -92,7 +94,7 @@ class Artifact:
     executable: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Placement:
     """Sites and regions that must (requirements) or should (preferences, in order) run the job."""
 
@@ -102,7 +104,7 @@ class Placement:
     preferred_regions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Policies:
     """``policies``; None is "not said"."""
 
@@ -120,7 +122,7 @@ class Policies:
     maximum_idle_time_per_resource: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Notification:
     """``notifications``: an e-mail when the job has finished."""
 
@@ -137,7 +139,7 @@ class StorageMount:
     credentials: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Job:
     """A whole job. ``document`` is the description as JSON data, as ``describe --input`` shows it."""
 

@@ -16,7 +16,10 @@ from prominence_hpc.adapter.spec.job import MountPoint
 from prominence_hpc.adapter.spec.place import Place, quoted, shown
 
 __all__ = [
+    "FILE_SCHEME",
+    "LOCAL_ONLY",
     "MAXIMUM_INPUT_BYTES",
+    "WORKING_DIRECTORY",
     "absolute_path",
     "artifact_url",
     "at_most",
@@ -33,8 +36,13 @@ __all__ = [
     "mount_point",
     "not_empty",
     "sha256",
+    "task_folder",
 ]
 
+FILE_SCHEME = "file://"  # of inputs: the contents of a local file
+WORKING_DIRECTORY = "/home/user"  # in the container, whatever a task's workdir is
+# What every container needs as it is; a mount there, or below, would break or hide it.
+SYSTEM_DIRECTORIES = ("/proc", "/sys", "/dev")
 MAXIMUM_INPUT_BYTES = 999_999  # the contract: under 1,000,000
 MAXIMUM_LABEL = 512
 LONGEST_INTEGER_BITS = 4096  # Python prints no integer of more than 4300 digits
@@ -45,6 +53,7 @@ RESERVED_VARIABLES = ("HOME", "UID", "GID")  # Apptainer's, or the contract's, t
 # The shell in Apptainer's start script loses every variable on the first of these and changes the
 # second (seen with 1.4.5).
 SHELL_LOSES = frozenset("\x80\x81")
+LOCAL_ONLY = "file:// is read by `prominence run` from a local description only"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -196,6 +205,8 @@ def input_filename(value: str) -> str | None:
 
 def base64_content(value: str, place: Place) -> Any:
     """The content without the line breaks that ``base64`` puts in."""
+    if value.startswith(FILE_SCHEME):
+        return place.note(LOCAL_ONLY)
     joined = "".join(value.split())
     try:
         size = len(binascii.a2b_base64(joined, strict_mode=True)) if joined else 0
@@ -225,7 +236,31 @@ def mount_point(value: str, place: Place) -> Any:
         return place.note(
             f"must not hold a comma, a second colon or control characters: {quoted(value)}"
         )
+    if taken := needed_by_the_container(mount_path):
+        return place.note(f"must not mount at {quoted(mount_path)}: {taken}; choose another path")
     return MountPoint(directory=directory, path=mount_path)
+
+
+def needed_by_the_container(path: str) -> str | None:
+    """What a mount at ``path`` (normalised, not /) would hide; None where it may be."""
+    if f"{WORKING_DIRECTORY}/".startswith(f"{path}/"):
+        return f"it would hide the job's working directory, {WORKING_DIRECTORY}"
+    if path == "/tmp":
+        return "it would hide the job's temporary files"
+    for system in SYSTEM_DIRECTORIES:
+        if f"{path}/".startswith(f"{system}/"):
+            return f"{system} is the container's own"
+    return None
+
+
+def task_folder(value: str, place: Place) -> Any:
+    """Where a task starts: below the job's working directory, or absolute in the container."""
+    if posixpath.normpath(value).split("/")[0] == "..":
+        return place.note(
+            f"must not lead out of the job's working directory: {quoted(value)}; "
+            "give an absolute path for a folder of the image"
+        )
+    return value or None
 
 
 def absolute_path(value: str) -> str | None:

@@ -3,6 +3,7 @@
 Importing it takes a third of a second, so that only functions which need it import this module.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from prominence_hpc.adapter.storage.base import StorageSettings
 from prominence_hpc.adapter.storage.faults import Refusal, Target, refusal, unreachable
 from prominence_hpc.adapter.storage.sigv4 import Credentials
 from prominence_hpc.adapter.storage.tls import system_bundle
+from prominence_hpc.adapter.storage.trace import trace
 from prominence_hpc.errors import StorageError
 
 if TYPE_CHECKING:
@@ -60,8 +62,13 @@ def make_client(
 @contextmanager
 def explained(target: Target, action: str, key: str) -> Iterator[None]:
     """Turns what boto3 raises into our errors."""
+    what = f"boto3: {action} {target.endpoint} {target.bucket}/{key}"
+    trace(f"{what} begins")
+    start = time.perf_counter()
+    answer = "failed"
     try:
         yield
+        answer = "done"
     except ClientError as error:
         raise refusal(target, action, key, _refusal(error)) from error
     except (BotoConnectionError, HTTPClientError, SSLError) as error:
@@ -70,6 +77,8 @@ def explained(target: Target, action: str, key: str) -> Iterator[None]:
     except BotoCoreError as error:
         msg = f"Cannot {action} {key} in bucket {target.bucket} at {target.endpoint}: {error}."
         raise StorageError(msg) from error
+    finally:
+        trace(f"{what} {answer} after {(time.perf_counter() - start) * 1000:.0f} ms")
 
 
 def _refusal(error: ClientError) -> Refusal:

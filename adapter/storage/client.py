@@ -24,6 +24,7 @@ from prominence_hpc.adapter.storage.sigv4 import (
     quote_query,
     sign,
 )
+from prominence_hpc.adapter.storage.trace import trace
 from prominence_hpc.errors import ConfigError
 
 __all__ = ["Client", "Location", "locate"]
@@ -209,7 +210,16 @@ class Client:
         if call.request.query:
             target += "?" + quote_query(call.request.query)
         sink = call.receive() if call.receive else None
-        return connection.request(call.request.method, target, signed, call.body, sink)
+        answer = "no answer"
+        start = time.perf_counter()
+        try:
+            response = connection.request(call.request.method, target, signed, call.body, sink)
+            answer = str(response.status)
+        finally:
+            milliseconds = (time.perf_counter() - start) * 1000
+            url = self.location.url + call.request.path
+            trace(f"{call.request.method} {url}: {answer} after {milliseconds:.0f} ms")
+        return response
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -1,10 +1,13 @@
 """Objects as files below one folder that login and compute nodes share.
 
-``ROOT/uploads/USER/NAME``, ``ROOT/scratch/JOB_UID/…``: a key is a path. The folder of a user, and
-that of a job, is readable by its owner alone (0700, files 0600), so that one ROOT can serve many
-users. Such a ROOT is made by the administrator, writable by all and sticky (``chmod 1777``);
-whatever another user may have put in the way there, a link or a folder of somebody else's, is
-refused.
+    uploads/USER/NAME        ROOT/USER/uploads/NAME
+    scratch/JOB_UID/NAME     ROOT/ME/scratch/JOB_UID/NAME      snapshots/… likewise
+
+Each user's folder, ``ROOT/USER``, is readable by its owner alone (0700, files 0600), so that one
+ROOT can serve many users. Such a ROOT is made by the administrator, writable by all and sticky
+(``chmod 1777``). What another user has put in the way there, a link or a folder of somebody else's,
+is refused where it is in one's own place, and counts as absent where it is in another's
+(:mod:`.places`).
 
 Checksums lie beside the files, in ``.prominence/NAME``: many network file systems have no extended
 attributes. One that does not fit its file's size and time any more is not believed.
@@ -28,13 +31,14 @@ from prominence_hpc.adapter.storage.local import (
     replacing,
     verify,
 )
-from prominence_hpc.errors import ConfigError, NotFoundError, StorageError, UsageError
+from prominence_hpc.adapter.storage.places import OTHERS_MAY_WRITE, Place
+from prominence_hpc.errors import NotFoundError, StorageError, UsageError
 from prominence_hpc.wrappers.plan import Destination
 
 __all__ = ["FolderStorage"]
 
 BLOCK_BYTES = 1024**2
-OWN = 2  # parts of a key that lead to a folder with an owner: uploads/USER, scratch/JOB_UID
+OWN = 2  # parts of a key that name its folder: uploads/USER, scratch/JOB_UID
 
 
 class FolderStorage:
@@ -49,8 +53,9 @@ class FolderStorage:
         return {key: info for key, info in found if info}
 
     def _head(self, key: str) -> ObjectInfo | None:
-        check_key(key)
-        path = self.root / key
+        path = self._path(key)
+        if not self._place(key).exists():
+            return None
         try:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -62,33 +67,36 @@ class FolderStorage:
         return _info(key, status, read_checksum(path, status))
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        if prefix.rstrip("/"):
-            check_key(prefix.rstrip("/"))
         folder, _, start = prefix.rpartition("/")
-        for key, status in self._walk(folder, start):
-            yield _info(key, status, None)
+        path = self._path(folder)
+        if self._place(folder).exists():
+            for key, status in self._walk(path, folder, start):
+                yield _info(key, status, None)
 
-    def _walk(self, folder: str, start: str = "") -> Iterator[tuple[str, os.stat_result]]:
-        """Files below ``folder`` whose first part begins with ``start``, in order of key."""
+    def _walk(
+        self, path: Path, folder: str, start: str = ""
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        """Files in ``path``, the keys' ``folder``, that begin with ``start``; in order of key."""
         try:
-            with os.scandir(self.root / folder) as entries:
+            with os.scandir(path) as entries:
                 found = [entry for entry in entries if entry.name.startswith(start)]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return
         except OSError as error:
-            raise _failed(self.root / folder, "list", error) from error
+            raise _failed(path, "list", error) from error
         for entry in sorted(found, key=_sort_key):
-            key = f"{folder}/{entry.name}" if folder else entry.name
+            key = f"{folder}/{entry.name}"
             if is_hidden(key):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(key)
+                yield from self._walk(path / entry.name, key)
             elif entry.is_file(follow_symlinks=False):
                 yield key, entry.stat(follow_symlinks=False)
 
     def delete(self, key: str) -> None:
-        check_key(key)
-        path = self.root / key
+        path = self._path(key)
+        if not self._place(key).exists():
+            return
         try:
             path.unlink(missing_ok=True)
             forget(path)
@@ -100,8 +108,7 @@ class FolderStorage:
     def upload(
         self, source: Path, key: str, *, sha256: str | None = None, progress: Progress | None = None
     ) -> ObjectInfo:
-        check_key(key)
-        target = self.root / key
+        target = self._path(key)
         with opened(source) as file:
             size = file_size(file)
             self._make_folders(key)
@@ -128,77 +135,79 @@ class FolderStorage:
             msg = f"There is no object {key} in the folder {self.root}."
             raise NotFoundError(msg)
         checked_room(target, info.size_bytes)
-        path = self.root / key
+        path = self._path(key)
         with opened(path) as file, replacing(target) as descriptor:
             digest = _copy(path, file, info.size_bytes, descriptor, progress)
             verify(key, digest, sha256 or info.sha256)
 
     def source(self, info: ObjectInfo) -> str:
-        return str(self._absolute(info.key))
+        return str(self._checked(info.key))
 
     def destination(self, key: str) -> Destination:
-        check_key(key)
         # The wrapper adds the object's name, which may have slashes, to the job's own folder.
+        check_key(key)
         own = "/".join(key.split("/")[:OWN])
-        return Destination(method="folder", path=str(self._absolute(own)))
+        return Destination(method="folder", path=str(self._checked(own)))
 
     def destination_prefix(self, prefix: str) -> Destination:
-        check_key(prefix.rstrip("/"))
-        return Destination(method="folder", path=str(self._absolute(prefix)))
+        return Destination(method="folder", path=str(self._checked(prefix.rstrip("/"))))
 
     def prepare(self, prefix: str) -> None:
-        check_key(prefix.rstrip("/"))
         self._make_folders(f"{prefix.rstrip('/')}/")
 
     def temporary_url(self, key: str) -> str:
-        return self._absolute(key).as_uri()
+        return self._checked(key).as_uri()
 
-    def _absolute(self, key: str) -> Path:
-        return (self.root / key).absolute()
+    def _checked(self, key: str) -> Path:
+        """Where ``key`` is, or will be; NotFoundError where another user's place is not theirs."""
+        path, place = self._path(key), self._place(key)
+        if not place.exists() and not place.own:
+            msg = f"There is no object {key} in the folder {self.root}."
+            raise NotFoundError(msg)
+        return path.absolute()
+
+    def _path(self, key: str) -> Path:
+        check_key(key)
+        kind, slash, below = key.partition("/")
+        if not slash:
+            msg = (
+                f"{key!r} does not say whose object it is: uploads/USER/NAME, scratch/JOB_UID/NAME."
+            )
+            raise UsageError(msg)
+        owner, *rest = below.split("/")
+        if kind == "uploads":
+            return self.root.joinpath(owner, kind, *rest)
+        return self.root.joinpath(self.user, kind, owner, *rest)
+
+    def _place(self, key: str) -> Place:
+        kind, _, rest = key.partition("/")
+        owner = rest.partition("/")[0] if kind == "uploads" else self.user
+        return Place(self.root, owner, own=owner == self.user)
 
     def _make_folders(self, key: str) -> None:
-        """Make the folders above ``key``, and see that nobody else has a hand in them."""
-        kind, owner, *_ = [*key.split("/"), ""]
-        if kind == "uploads" and owner != self.user:
-            msg = f"{key} is in the place of the user {owner}: only they can upload there."
+        """Make the folders above ``key``, in our own place."""
+        folder = self._path(key.rpartition("/")[0])
+        place = self._place(key)
+        if not place.own:
+            msg = f"{key} is in the place of the user {place.owner}: only they can upload there."
             raise UsageError(msg)
-        folder = self.root
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shared = _is_shared(folder, folder.stat())
-            for depth, name in enumerate(key.split("/")[:-1], start=1):
-                folder /= name
-                _make_folder(folder, shared=shared and depth < OWN, own=depth >= OWN)
+            place.make()
+            below = place.folder
+            for name in folder.relative_to(below).parts:
+                below /= name
+                _make_folder(below)
         except OSError as error:
             raise _failed(folder, "make the folder", error) from error
 
 
-def _is_shared(folder: Path, status: os.stat_result) -> bool:
-    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if writable and not status.st_mode & stat.S_ISVTX:
-        msg = (
-            f"The storage folder {folder} lets its users remove each other's files: "
-            "chmod it to 1777, or to 0700 if it is yours alone."
-        )
-        raise ConfigError(msg)
-    return bool(writable)
-
-
-def _make_folder(folder: Path, *, shared: bool, own: bool) -> None:
-    try:
-        folder.mkdir(mode=0o700)
-        if shared:
-            folder.chmod(0o1777)
-    except FileExistsError:
-        pass
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        msg = f"{folder} should be a folder and is not; ask its owner to remove it."
+        msg = f"{folder} should be a folder and is not; remove it."
         raise StorageError(msg)
-    if own and status.st_uid != os.geteuid():
-        msg = f"{folder} belongs to another user; ask the administrator to remove it."
-        raise StorageError(msg)
-    if own and status.st_mode & 0o077:
+    if status.st_mode & OTHERS_MAY_WRITE:
         folder.chmod(0o700)
 
 

@@ -24,6 +24,9 @@ def opened(source: Path) -> Iterator[BinaryIO]:
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"There is no file {source}."
         raise NotFoundError(msg) from error
+    except PermissionError as error:
+        msg = f"You may not read {source}: give yourself permission (chmod u+r), or ask its owner."
+        raise NotFoundError(msg) from error
     except OSError as error:
         msg = f"Cannot read {source}: {error.strerror}."
         raise UsageError(msg) from error

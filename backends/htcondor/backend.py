@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
-from prominence_hpc.backends.htcondor import client, render
+from prominence_hpc.backends.htcondor import client, render, running_output
 from prominence_hpc.backends.htcondor.parse import STATE_ATTRIBUTES, handle_of, state_of
 from prominence_hpc.backends.job_folder import read_stream, write_private
-from prominence_hpc.backends.run_command import run_command
+from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendError
 from prominence_hpc.wrappers.job_script import render_job_script
@@ -17,15 +17,16 @@ __all__ = ["HTCondorBackend"]
 
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
 _TAG_ATTRIBUTES = ("ClusterId", "ProcId", "ProminenceTag")
-# As much as condor_tail shows of a running job's output.
-_TAIL_BYTES = 1 << 30
+# As much as is shown of a running job's output.
+_SHOWN_BYTES = 1 << 30
+_RUNNING_ATTRIBUTES = ("ClusterId", "ProcId", "JobStatus", "Iwd")
 
 
 class HTCondorBackend:
     """Jobs of the local schedd. All files travel by HTCondor's own transfer, and home at the end.
 
-    A job that is deleted while it runs brings no file home: what its wrapper has put into object
-    storage by then is all there is.
+    A job that is deleted while it runs brings no file home: what :meth:`cancel` fetches of its
+    output, and what its wrapper has put into object storage by then, is all there is.
     """
 
     name = "htcondor"
@@ -43,6 +44,8 @@ class HTCondorBackend:
         description = render.submit_description(submission, self._settings)
         write_private(folder / "job.sub", description)
         write_private(folder / "job.sh", self.job_script(submission), mode=0o700)
+        # HTCondor would let everybody read it.
+        (folder / "job.log").touch(mode=0o600)
         links = render.staged_inputs(submission) | render.staged_outputs(submission)
         for name, target in links.items():
             _link(folder / name, target)
@@ -91,26 +94,44 @@ class HTCondorBackend:
         return found
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """See :meth:`.Backend.cancel`; the wrapper gets SIGTERM, and SIGKILL ten minutes later."""
+        """See :meth:`.Backend.cancel`; the wrapper gets SIGTERM, and SIGKILL ten minutes later.
+
+        Removal brings no file home: what the running among them have written so far is fetched
+        into their folders first (:func:`.running_output.keep`), as far as that succeeds.
+        """
         if handles:
+            running_output.keep(self._running(handles), timeout_seconds=self._timeout)
             client.act_remove(handles, timeout_seconds=self._timeout)
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         """See :meth:`.Backend.output`; a running job's is fetched from its node (condor_tail)."""
         # condor_tail waits for ever for a job that does not run.
         if self.poll([handle])[handle].condition is Condition.RUNNING:
-            yield from self._tail(handle, folder, stream)
+            written = running_output.fetch(
+                handle, stream, max_bytes=_SHOWN_BYTES, timeout_seconds=self._timeout
+            )
         else:
+            written = None
+        if written is None:  # or it has ended since we asked, or only just begun
             yield from read_stream(folder, stream)
+        elif written:
+            yield written
 
-    def _tail(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
-        wanted = ["-no-stdout", "-stderr"] if stream == "stderr" else []
-        argv = ["condor_tail", *wanted, "-maxbytes", str(_TAIL_BYTES), handle]
-        ended = run_command(argv, timeout_seconds=self._timeout)
-        if ended.returncode != 0:  # it has ended since we asked, or only just begun
-            yield from read_stream(folder, stream)
-        elif ended.stdout:
-            yield ended.stdout.encode("utf-8", "surrogateescape")
+    def _running(self, handles: Sequence[str]) -> dict[str, Path]:
+        """The folders of those that run; none where the schedd does not say."""
+        try:
+            records = client.query(
+                _constraint(handles), _RUNNING_ATTRIBUTES, timeout_seconds=self._timeout
+            )
+        except BackendError as error:
+            log(f"what running jobs have written is not fetched: {error}")
+            return {}
+        wanted = set(handles)
+        return {
+            handle_of(record): Path(record["Iwd"])
+            for record in records
+            if handle_of(record) in wanted and state_of(record).condition is Condition.RUNNING
+        }
 
     def _tags_in_queue(self, tags: Sequence[str]) -> dict[str, str]:
         records = client.query(_has_tag(tags), _TAG_ATTRIBUTES, timeout_seconds=self._timeout)

@@ -77,8 +77,15 @@ def _reason(record: Record, condition: Condition) -> str:
     if condition is Condition.HELD:
         return str(record.get("HoldReason", ""))
     if condition is Condition.QUEUED:
-        return str(record.get("LastRejMatchReason", "")).strip()
+        return _why_idle(str(record.get("LastRejMatchReason", "")).strip())
     return ""
+
+
+def _why_idle(rejection: str) -> str:
+    # HTCondor says the same of a full pool: it may fit yet.
+    if rejection == "no match found":
+        return f"No slot of the pool matches its request so far ({rejection})"
+    return rejection
 
 
 def _time(record: Record, name: str) -> float | None:

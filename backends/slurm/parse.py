@@ -4,7 +4,8 @@ import re
 
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.backends.slurm.hostlist import expand_hostlist
-from prominence_hpc.backends.slurm.states import HELD_REASONS, LAUNCH_FAILED_SIGNAL, STATES
+from prominence_hpc.backends.slurm.reasons import explained, is_held
+from prominence_hpc.backends.slurm.states import LAUNCH_FAILED_SIGNAL, STATES
 
 __all__ = ["parse_job_id", "parse_states", "parse_tags"]
 
@@ -71,8 +72,10 @@ def _state(
     hosts = expand_hostlist(nodes)
     if condition is Condition.ENDED:
         return _ended(raw, cause, explanation, _exit(exit_code), _time(start), _time(end), hosts)
-    if condition is Condition.QUEUED and _is_held(reason):
+    if condition is Condition.QUEUED and is_held(reason):
         condition = Condition.HELD
+    if condition in (Condition.QUEUED, Condition.HELD):
+        explanation = explained(explanation)
     # A start or end that lies ahead is squeue's estimate.
     started = _time(start) if condition is Condition.RUNNING else None
     return SchedulerState(
@@ -107,10 +110,6 @@ def _ended(
         end_time=end,
         nodes=nodes,
     )
-
-
-def _is_held(reason: str) -> bool:
-    return reason in HELD_REASONS or "held" in reason.lower()
 
 
 def _exit(text: str) -> tuple[int, int]:

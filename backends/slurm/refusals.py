@@ -15,10 +15,15 @@ _PERHAPS_SUBMITTED = (
     "resource temporarily unavailable",
     "temporarily unable to accept job",
     "unexpected message received",
+    "message send failure",
     "message receive failure",
+    "(send failure)",
+    "(receive failure)",
+    "(shutdown failure)",
     "timed out",
 )
-_UNREACHABLE = ("unable to contact slurm controller", "connection refused", "no route to host")
+# No connection was made: no request has left.
+_UNREACHABLE = ("(connect failure)", "connection refused", "no route to host")
 
 # Part of Slurm's sentence, and what a user or administrator can do about it.
 _ADVICE = (
@@ -42,12 +47,13 @@ def submit_error(ended: Completed) -> BackendError:
     """Why sbatch failed: BackendUnavailable where the job may have been taken all the same."""
     said = ended.stderr.lower()
     words = _words(ended)
+    # First: a request that was lost, and then a connection that was refused, may be a job.
+    if ended.returncode == 0 or _is_in_doubt(said):
+        msg = f"Slurm did not say whether it took the job: {words}."
+        return _error(BackendUnavailable, msg, ended)
     if any(text in said for text in _UNREACHABLE):
         msg = f"Slurm's controller cannot be reached, nothing was submitted: {words}."
         return _error(BackendError, msg, ended)
-    if any(text in said for text in _PERHAPS_SUBMITTED) or ended.returncode == 0:
-        msg = f"Slurm did not say whether it took the job: {words}."
-        return _error(BackendUnavailable, msg, ended)
     advice = next((f"; {advice}" for text, advice in _ADVICE if text in said), "")
     msg = f"Slurm refused the job: {words}{advice}."
     return _error(BackendError, msg, ended)
@@ -70,6 +76,14 @@ def is_about_ended_jobs(ended: Completed) -> bool:
     return bool(lines) and all(
         "already completing or completed" in line or "invalid job id" in line for line in lines
     )
+
+
+def _is_in_doubt(said: str) -> bool:
+    if any(text in said for text in _PERHAPS_SUBMITTED):
+        return True
+    # The controller was not reached in a way that we do not know.
+    unknown = "unable to contact slurm controller" in said
+    return unknown and not any(text in said for text in _UNREACHABLE)
 
 
 def _error(kind: type[BackendError], message: str, ended: Completed) -> BackendError:

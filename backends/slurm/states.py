@@ -1,13 +1,12 @@
 """Slurm's words for what becomes of a job, as data.
 
-States: https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES and
-https://slurm.schedmd.com/job_state_codes.html. Reasons:
-https://slurm.schedmd.com/job_reason_codes.html.
+https://slurm.schedmd.com/squeue.html#SECTION_JOB-STATE-CODES and
+https://slurm.schedmd.com/job_state_codes.html.
 """
 
 from prominence_hpc.backends.base import Cause, Condition
 
-__all__ = ["HELD_REASONS", "LAUNCH_FAILED_SIGNAL", "STATES"]
+__all__ = ["LAUNCH_FAILED_SIGNAL", "STATES"]
 
 STATES: dict[str, tuple[Condition, Cause]] = {
     # Waiting. A requeued job waits anew under the same id.
@@ -44,30 +43,6 @@ STATES: dict[str, tuple[Condition, Cause]] = {
     # Runs on another cluster of a federation: this one has nothing to say of it any more.
     "REVOKED": (Condition.UNKNOWN, Cause.NONE),
 }
-
-# A pending job with one of these does not start unless somebody changes the job or the cluster.
-# Where a partition's limits are not enforced at submission (EnforcePartLimits=NO, the default),
-# this is how a job that asks for too much shows.
-HELD_REASONS = frozenset(
-    {
-        "AccountNotAllowed",
-        "BadConstraints",
-        "DependencyNeverSatisfied",
-        "InvalidAccount",
-        "InvalidQOS",
-        "JobHeldAdmin",
-        "JobHeldUser",
-        "JobHoldMaxRequeue",
-        "MaxRequeue",
-        "PartitionConfig",
-        "PartitionNodeLimit",
-        "PartitionTimeLimit",
-        "QOSNotAllowed",
-        "QosNotAllowed",
-        "ReservationDeleted",
-        "launch_failed_requeued_held",
-    }
-)
 
 # slurmd's exit code 0:53: it could not open the job's output files or change to its folder.
 LAUNCH_FAILED_SIGNAL = 53

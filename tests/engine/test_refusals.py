@@ -69,7 +69,7 @@ def test_unreadable_file_and_wrong_checksum_store_nothing(prominence: Prominence
     prominence.write("secret", "x", mode=0)
     prominence.write("file", "content")
     unreadable = prominence("upload", "--name", name, "--filename", "secret", check=False)
-    assert (unreadable.returncode, "secret" in unreadable.stderr) == (2, True)
+    assert (unreadable.returncode, "secret" in unreadable.stderr) == (4, True)
     absent = prominence("upload", "--name", name, "--filename", "absent", check=False)
     assert (absent.returncode, "absent" in absent.stderr) == (4, True)
     wrong = prominence(

@@ -259,14 +259,18 @@ def test_shared_folder_keeps_users_apart(folder: Folder) -> None:
     assert folder.call("upload", source, key, settings=shared)["sha256"] == sha256
     assert folder.call("head_many", [key], user="bob", settings=shared) == {}
     assert folder.call("list_objects", "uploads/alice/", user="bob", settings=shared) == []
-    assert run(["cat", f"{root}/{key}"], user="bob", check=False).returncode != 0
+    assert run(["cat", f"{root}/alice/uploads/x"], user="bob", check=False).returncode != 0
 
-    # Bob's own place, and what he put in alice's way: she is told instead of writing there.
-    folder.call("prepare", "uploads/bob", user="bob", settings=shared)
-    run(["rm", "-rf", f"{root}/uploads/alice"])
-    run(["ln", "-s", "/tmp", f"{root}/uploads/alice"], user="bob")
-    said = folder.refused("upload", source, key, settings=shared)
-    assert f"{root}/uploads/alice should be a folder and is not" in said
+    # What bob put in alice's way: she is told instead of writing there, or reading it.
+    run(["rm", "-rf", f"{root}/alice"])
+    run(
+        ["sh", "-c", f"mkdir -p {root}/alice/uploads; echo evil > {root}/alice/uploads/x"],
+        user="bob",
+    )
+    run(["chmod", "-R", "a+rX", f"{root}/alice"], user="bob")
+    for call in (["upload", source, key], ["head_many", [key]]):
+        said = folder.refused(*call, settings=shared)
+        assert f"{root}/alice should be your own folder and is a folder of bob" in said
     run(["rm", "-rf", root], user="root")
 
 

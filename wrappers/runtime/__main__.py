@@ -22,7 +22,9 @@ def main(arguments: "list[str]") -> int:
     except Exception as error:  # noqa: BLE001
         import traceback
 
-        traceback.print_exc()
+        from .text import scrub
+
+        sys.stderr.write(scrub(traceback.format_exc()))
         if job is not None:
             job.crashed(error)
         return 1

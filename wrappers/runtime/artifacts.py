@@ -14,7 +14,7 @@ from .errors import (
 from .fence import Fence
 from .retry import Transient
 from .stream import write_all
-from .text import encode, shown
+from .text import encode, redact, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ def fetch_artifact(index: int, fetcher: "Fetcher", work: bytes, log: "Log") -> N
     Raises JobFailed with the artifact's name, or Stopped.
     """
     artifact = fetcher.plan.document["artifacts"][index]
-    log("artifact %s: begins" % artifact["name"])
+    name = shown(redact(artifact["name"]))
+    log("artifact %s: begins" % name)
     blocks = fetcher.blocks(
         lambda: str(fetcher.plan.document["artifacts"][index]["source"]),
         artifact.get("size_bytes"),
         artifact.get("sha256"),
+        lambda words: log("artifact %s: %s" % (name, words)),
     )
     try:
         with Fence(work) as fence:
@@ -71,12 +73,12 @@ def fetch_artifact(index: int, fetcher: "Fetcher", work: bytes, log: "Log") -> N
                 fence.directory(encode(mount["directory"]))
     except _Delivered as error:
         cause = error.__cause__
-        detail = "Artifact %s: %s." % (shown(artifact["name"]), _words(cause))
+        detail = "Artifact %s: %s." % (name, _words(cause))
         raise JobFailed(ARTIFACT_FAILED, detail) from cause
     except (OSError, UnsafeName, Corrupt) as error:
-        detail = "Artifact %s: %s." % (shown(artifact["name"]), _words(error))
+        detail = "Artifact %s: %s." % (name, _words(error))
         raise JobFailed(UNPACK_FAILED, detail) from error
-    log("artifact %s: ready" % artifact["name"])
+    log("artifact %s: ready" % name)
 
 
 def _marked(blocks: "Iterator[bytes]") -> "Iterator[bytes]":

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from .errors import RUNTIME_MISSING, JobFailed, Stopped, TransferError
-from .text import decode
+from .text import decode, scrub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .scratch import Scratch
 
 NAMES = ("apptainer", "singularity")
-TAIL = 2000  # bytes of a failed command's output that are worth keeping
+TAIL = 1 << 16  # bytes of a failed command's output that are looked at
+KEPT = 2000  # characters of it that are worth keeping
 
 
 class Engine:
@@ -100,7 +101,7 @@ def _last_words(command: bytes, code: int, descriptor: int) -> str:
     text = decode(os.pread(descriptor, TAIL, max(size - TAIL, 0)))
     lines = [line for line in text.splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line] or lines[-1:]
-    said = " ".join(" ".join(fatal).split())
+    said = scrub(" ".join(" ".join(fatal).split()))[-KEPT:]
     return "%s ended with exit code %d: %s" % (decode(command), code, said)
 
 

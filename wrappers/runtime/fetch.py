@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 PATIENCE_SECONDS = 300.0
+NOBODY_SECONDS = 30.0  # with a host that is unknown or refuses connections: mostly a wrong address
 
 
 class Fetcher:
@@ -36,27 +37,33 @@ class Fetcher:
         return self._web
 
     def blocks(
-        self, source: "Callable[[], str]", size: "Optional[int]", sha256: "Optional[str]"
+        self,
+        source: "Callable[[], str]",
+        size: "Optional[int]",
+        sha256: "Optional[str]",
+        note: "Callable[[str], None]",
     ) -> "Iterator[bytes]":
         """Blocks of at most 1 MiB, read ahead by a thread; checked against size and checksum.
 
-        Raises TransferError, Transient (tried often enough), Corrupt (at the end) or Stopped.
+        ``note`` is told of every failure that is followed by another try. Raises TransferError, Transient (tried often enough), Corrupt (at the end) or Stopped.
         """
         from .ahead import read_ahead
 
         if is_url(source()):
-            raw = self._download(source)
+            raw = self._download(source, note)
         else:
             raw = read_file(self.plan.local(source()), self.control)
         return read_ahead(verified(raw, size, sha256))
 
-    def _download(self, source: "Callable[[], str]") -> "Iterator[bytes]":
+    def _download(
+        self, source: "Callable[[], str]", note: "Callable[[str], None]"
+    ) -> "Iterator[bytes]":
         import http.client
 
         from .web import Refused, network_error
 
         part = _Download()
-        backoff = Backoff(self.control, PATIENCE_SECONDS)
+        backoff = Backoff(self.control, PATIENCE_SECONDS, note, NOBODY_SECONDS)
         while not part.ended:
             url = source()
             try:

@@ -5,11 +5,11 @@ import time
 
 from .errors import IMAGE_FAILED, Corrupt, JobFailed, Stopped, TransferError
 from .retry import Transient, retrying
-from .text import decode, encode, is_url, shown
+from .text import decode, encode, is_url, redact, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator, Optional
+    from typing import Any, Callable, Iterator, Optional
 
     from .engine import Engine
     from .fetch import Fetcher
@@ -24,7 +24,7 @@ QUICK_COMPRESSION = b"-comp gzip -Xcompression-level 1"
 
 
 class Image:
-    """One image ready for use: where it is and what it took."""
+    """One image: where it is (nowhere where it ``failed``) and what it took, -1 s where cached."""
 
     def __init__(self, path: bytes, status: str, seconds: float, sha256: "Optional[str]") -> None:
         self.path = path
@@ -50,12 +50,13 @@ class Images:
         self.cache = cache
         self.log = log
         self.ready: "dict[int, Image]" = {}
-        self.failed: "dict[int, str]" = {}
+        self.failed: "dict[int, Image]" = {}
 
     def get(self, index: int) -> None:
         """Make ``ready[index]``; raises JobFailed with the image's name, or Stopped."""
         entry = self.fetcher.plan.document["images"][index]
-        self.log("image %s: begins" % entry["name"])
+        name = _name(entry)
+        self.log("image %s: begins" % name)
         start = time.time()
         try:
             path, cached = self._get(index, entry)
@@ -63,13 +64,13 @@ class Images:
             raise
         except (OSError, TransferError, Transient, Corrupt) as error:
             words = getattr(error, "strerror", None) or str(error)
-            detail = "Image %s: %s." % (shown(entry["name"]), words.rstrip("."))
-            self.failed[index] = detail
+            detail = "Image %s: %s." % (name, words.rstrip("."))
+            self.failed[index] = Image(b"", "failed", time.time() - start, None)
             raise JobFailed(IMAGE_FAILED, detail) from error
         seconds = -1.0 if cached else time.time() - start
         status = "cached" if cached else "completed"
         self.ready[index] = Image(path, status, seconds, entry.get("sha256"))
-        self.log("image %s: ready, %s, %.3f s" % (entry["name"], status, time.time() - start))
+        self.log("image %s: ready, %s, %.3f s" % (name, status, time.time() - start))
 
     def _get(self, index: int, entry: "dict[str, Any]") -> "tuple[bytes, bool]":
         """Where the image is, and whether it was there before this job."""
@@ -106,7 +107,7 @@ class Images:
                     raise Transient(str(error)) from error
                 raise
 
-        retrying(pull, self.fetcher.control, PULL_PATIENCE_SECONDS)
+        retrying(pull, self.fetcher.control, PULL_PATIENCE_SECONDS, self._note(entry))
         return target
 
     def _fetch(self, index: int, target: bytes) -> None:
@@ -116,6 +117,7 @@ class Images:
             lambda: str(self.fetcher.plan.document["images"][index]["source"]),
             entry.get("size_bytes"),
             entry.get("sha256"),
+            self._note(entry),
         )
         part = target + b".download"
         try:
@@ -127,6 +129,9 @@ class Images:
         finally:
             if os.path.lexists(part):
                 os.unlink(part)
+
+    def _note(self, entry: "dict[str, Any]") -> "Callable[[str], None]":
+        return lambda words: self.log("image %s: %s" % (_name(entry), words))
 
     def _convert(self, archive: bytes, target: bytes) -> None:
         """``docker save`` to SIF, once: running from the archive would convert it for every task."""
@@ -142,6 +147,10 @@ class Images:
         """Options for a light compression: a quarter of the CPU time, for a tenth more disk."""
         option = b"--mksquashfs-args"
         return [option, QUICK_COMPRESSION] if self.engine.knows(b"build", option) else []
+
+
+def _name(entry: "dict[str, Any]") -> str:
+    return shown(redact(entry["name"]))
 
 
 def _passing(words: str) -> bool:

@@ -1,6 +1,7 @@
 """One job from beginning to end: stage-in, tasks, stage-out, and the report of it."""
 
 import os
+import signal
 import time
 
 from .control import Control
@@ -13,7 +14,7 @@ from .planfile import PlanFile
 from .process import Watch
 from .report import ReportFile
 from .scratch import Scratch, base_folder, sweep
-from .text import shown
+from .text import scrub, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ class Job:
         """The wrapper itself failed: leave that as the report, the traceback goes to stderr."""
         self.log("crashed: %r" % error)
         detail = "%s: %s" % (type(error).__name__, error)
-        self.report.finish("failed", WRAPPER_FAILED, shown(detail))
+        self.report.finish("failed", WRAPPER_FAILED, shown(scrub(detail)))
 
     def _end(self, outcome: str, reason: str, detail: str) -> None:
         if self.outcome == "completed":
-            self.outcome, self.reason, self.detail = outcome, reason, detail
+            self.outcome, self.reason, self.detail = outcome, reason, scrub(detail)
             self.log("%s: %s" % (reason, detail))
 
     def _stage_in_and_run(self) -> None:
@@ -112,8 +113,8 @@ class Job:
         try:
             run_all(actions, self.control)
         finally:
-            if images.failed:
-                self.report.document["tasks"] = [task_entry(None, False)]
+            for index in sorted(images.failed)[:1]:
+                self.report.document["tasks"] = [task_entry(images.failed[index], False)]
         return images
 
     def _fetch(self, index: int, fetcher: "Fetcher", scratch: Scratch) -> None:
@@ -122,6 +123,7 @@ class Job:
         fetch_artifact(index, fetcher, scratch.work, self.log)
 
     def _cache(self) -> "Optional[ImageCache]":
+        from .cache_place import lasting
         from .image_cache import open_cache
         from .scratch import expand
 
@@ -131,7 +133,10 @@ class Job:
         if b"$" in folder or not folder.startswith(b"/"):
             self.log("image cache %s is not used: not an absolute path here" % shown(folder))
             return None
-        return open_cache(folder, self.plan["image_cache_bytes"], self.control, self.log)
+        place = lasting(folder, self.log)
+        if place is None:
+            return None
+        return open_cache(place, self.plan["image_cache_bytes"], self.control, self.log)
 
     def _run_tasks(self, scratch: Scratch, engine: "Engine", images: "Images") -> None:
         from .tasks import TaskRunner
@@ -154,7 +159,8 @@ class Job:
         """A signal of the scheduler, or time that was over before the tasks began."""
         control = self.control
         if control.signal_number and not control.near_limit:
-            detail = "The scheduler sent signal %d." % control.signal_number
+            name = signal.Signals(control.signal_number).name
+            detail = "The scheduler ended the job (%s)." % name
             self._end("killed", ENDED_EARLY, detail)
         elif control.signal_number or (not self.tasks_began and control.left() <= 0):
             self._end("killed", WALLTIME, "The scheduler's time limit for the job was reached.")

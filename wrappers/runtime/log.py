@@ -3,11 +3,14 @@
 import os
 import time
 
-from .text import shown
+from .text import scrub, shown
 
 
 class Log:
-    """Appends one line a message; never fails a job because its log cannot be written."""
+    """Appends one line a message; never fails a job because its log cannot be written.
+
+    Whatever address a message repeats, its secrets stay out.
+    """
 
     def __init__(self, path: bytes) -> None:
         try:
@@ -19,7 +22,7 @@ class Log:
     def __call__(self, message: str) -> None:
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%03dZ" % (now % 1 * 1000)
-        line = "%s %s\n" % (stamp, shown(message))
+        line = "%s %s\n" % (stamp, shown(scrub(message)))
         if self._descriptor >= 0:
             try:
                 os.write(self._descriptor, line.encode("utf-8"))

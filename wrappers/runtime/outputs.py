@@ -5,7 +5,7 @@ import os
 import stat
 
 from .errors import OUTPUT_MISSING, UPLOAD_FAILED, Stopped, TransferError, UnsafeName
-from .text import decode, encode, shown
+from .text import decode, encode, scrub, shown
 from .upload import file_body
 
 TYPE_CHECKING = False
@@ -57,7 +57,10 @@ class StageOut:
         try:
             for name, body in self._bodies(output):
                 stored = self.uploader.store(
-                    lambda: dict(self.plan.document["outputs"][index]["destination"]), name, body
+                    lambda: dict(self.plan.document["outputs"][index]["destination"]),
+                    name,
+                    body,
+                    lambda words: self.log("output %s: %s" % (output["name"], words)),
                 )
                 entry["objects"].append(stored)
         except (Missing, UnsafeName) as error:
@@ -73,6 +76,7 @@ class StageOut:
 
     def _failed(self, index: int, reason: str, words: str) -> None:
         name = self.entries[index]["name"]
+        words = scrub(words)
         self.entries[index]["error"] = words
         self.reasons[index] = reason
         self.log("output %s: %s" % (name, words))

@@ -44,14 +44,15 @@ class Folder:
         self._trailer = self.length - content
 
     def _add_below(self, top: bytes, name: bytes) -> None:
-        pending = [(top, name)]
+        """By name, each folder followed by what is in it."""
+        pending = [(entry, name) for entry in _last_first(top)]
         while pending:
-            path, name = pending.pop()
-            for entry in sorted(_scan(path), key=lambda entry: entry.name, reverse=True):
-                status = entry.stat(follow_symlinks=False)
-                self._add(entry.path, name + b"/" + entry.name, status)
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append((entry.path, name + b"/" + entry.name))
+            entry, parent = pending.pop()
+            status = entry.stat(follow_symlinks=False)
+            name = parent + b"/" + entry.name
+            self._add(entry.path, name, status)
+            if stat.S_ISDIR(status.st_mode):
+                pending += [(below, name) for below in _last_first(entry.path)]
 
     def _add(self, path: bytes, name: bytes, status: os.stat_result) -> None:
         kind = stat.S_IFMT(status.st_mode)
@@ -106,6 +107,10 @@ class Folder:
                 mark = next(marks, total)
             position += member.size
         return packed / taken if taken else 0.0
+
+
+def _last_first(path: bytes) -> "list[os.DirEntry[bytes]]":
+    return sorted(_scan(path), key=lambda entry: entry.name, reverse=True)
 
 
 def _scan(path: bytes) -> "list[os.DirEntry[bytes]]":

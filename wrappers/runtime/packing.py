@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 # Compression at 100 MB/s a core is slower than most networks of clusters: it must save a third.
 WORTH_IT = 0.67
+SMALL_BYTES = 1 << 20  # mostly tar's own zeros where files are small, and compressed in no time
 
 
 def folder_body(path: bytes, name: bytes, threads: int, memory_bytes: int) -> "tuple[Body, Folder]":
     """The folder at ``path`` as ``NAME.tgz``; memory_bytes 0: no length needed."""
     folder = Folder(path, name)
-    if folder.shrinks_to() > WORTH_IT:
+    if folder.length > SMALL_BYTES and folder.shrinks_to() > WORTH_IT:
         return Body(stored_length(folder.length), lambda: stored(folder.blocks())), folder
 
     def blocks() -> "Iterator[bytes]":

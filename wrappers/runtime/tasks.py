@@ -133,23 +133,18 @@ class TaskRunner:
             raise JobFailed(TASK_NOT_STARTED, detail) from error
 
 
-def task_entry(image: "Optional[Image]", used: bool) -> "dict[str, Any]":
-    """A task's part of the report as it starts; ``image`` None: it could not be had."""
-    entry = {
+def task_entry(image: "Image", used: bool) -> "dict[str, Any]":
+    """A task's part of the report as it starts; ``used``: an earlier task has had the image."""
+    return {
         "exit_code": None,
         "retries": 0,
-        "image_pull_time": -1,
-        "image_pull_status": "failed" if image is None else image.status,
-        "image_sha256": None if image is None else image.sha256,
+        "image_pull_time": -1 if used else round(image.seconds, 3),
+        "image_pull_status": "cached" if used else image.status,
+        "image_sha256": image.sha256,
         "wall_time": 0.0,
         "cpu_time": 0.0,
         "max_resident_set_size_kb": 0,
-    }  # type: dict[str, Any]
-    if used:
-        entry["image_pull_status"] = "cached"
-    elif image is not None:
-        entry["image_pull_time"] = round(image.seconds, 3)
-    return entry
+    }
 
 
 def check_runtime(task: "dict[str, Any]") -> None:

@@ -1,5 +1,9 @@
 """Names as bytes whatever the locale, and addresses without what makes them secret."""
 
+import re
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+
 
 def encode(name: str) -> bytes:
     """A name of the plan as the file system has it; bytes that are no UTF-8 come back as they were."""
@@ -22,6 +26,8 @@ def redact(source: str) -> str:
 
     >>> redact("https://me:pw@host/a/b.tar?X-Amz-Signature=1#x")
     'https://host/a/b.tar'
+    >>> redact("docker://me:pw@host/image@sha256:12")
+    'docker://host/image@sha256:12'
     """
     if "://" not in source:
         return source
@@ -29,7 +35,21 @@ def redact(source: str) -> str:
     for mark in "?#":
         rest = rest.split(mark, 1)[0]
     host, slash, path = rest.partition("/")
-    return scheme + "://" + host.rpartition("@")[2] + slash + path
+    host, mark, digest = host.partition("@sha256:")  # of an image that has no server's name
+    host = host.rpartition("@")[2]
+    port = (host.partition("]")[2] or host).rpartition(":")[2] if ":" in host else ""
+    if is_url(source) and not (port.rstrip(".,;") or "0").isdigit() and not port.endswith("]"):
+        host = "..."  # no port but half of a password: one with a / or ? that was not escaped
+    return scheme + "://" + host + mark + digest + slash + path
+
+
+def scrub(words: str) -> str:
+    """A message, which may be another program's, whose addresses are redacted.
+
+    >>> scrub('Get "https://me:pw@host/a?token=1": EOF')
+    'Get "https://host/a": EOF'
+    """
+    return ADDRESS.sub(lambda match: redact(match.group()), words)
 
 
 def is_url(source: str) -> bool:

@@ -57,11 +57,16 @@ class Uploader:
         self.web = web
         self.control = control
 
-    def store(self, destination: "Destination", name: str, body: Body) -> "dict[str, Any]":
-        """Store one object; returns its entry of the report. Raises TransferError or Stopped."""
+    def store(
+        self, destination: "Destination", name: str, body: Body, note: "Callable[[str], None]"
+    ) -> "dict[str, Any]":
+        """Store one object; returns its entry of the report. Raises TransferError or Stopped.
+
+        ``note`` is told of every failure that is followed by another try.
+        """
         try:
             size, sha256 = retrying(
-                lambda: self._attempt(destination, name, body), self.control, PATIENCE_SECONDS
+                lambda: self._attempt(destination, name, body), self.control, PATIENCE_SECONDS, note
             )
         except Transient as error:
             raise TransferError(str(error)) from error

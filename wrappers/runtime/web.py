@@ -38,9 +38,13 @@ class Web:
 
     def connect(self, url: str) -> "tuple[http.client.HTTPConnection, str, dict[str, str]]":
         """A connection not yet opened, the request's target, and headers for a proxy."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            msg = "the address is not valid"  # the error's own words repeat some of it
+            raise TransferError(msg) from error
         host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         proxy = _proxy(parts.scheme, host)
         target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
         if proxy is None:
@@ -124,7 +128,9 @@ def network_error(error: Exception) -> Exception:
         return Transient("the server did not answer for %d s" % TIMEOUT_SECONDS)
     if isinstance(error, http.client.RemoteDisconnected):
         return Transient("the server closed the connection without an answer")
-    return Transient("connection failed: %s" % (str(error) or type(error).__name__))
+    nobody = isinstance(error, (socket.gaierror, ConnectionRefusedError))
+    words = "connection failed: %s" % (str(error) or type(error).__name__)
+    return Transient(words, nobody=nobody)
 
 
 def failure(response: http.client.HTTPResponse) -> Exception:

@@ -1,3 +1,4 @@
+import logging
 import sys
 import time
 import types
@@ -8,6 +9,7 @@ import pytest
 
 from prominence_hpc.backends.base import Condition, Transfer
 from prominence_hpc.backends.htcondor import HTCondorBackend
+from prominence_hpc.backends.htcondor.running_output import JOBS_AT_ONCE
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
 from tests.unit.backends.helpers import TAG, FakePrograms, submission
@@ -100,6 +102,9 @@ def test_submit_leaves_all_that_is_needed_by_hand(schedd: FakeSchedd, folder: Pa
     assert (folder / "runner.pyz").is_symlink()
     assert (folder / "job.sh").stat().st_mode & 0o777 == 0o700
     assert (folder / "job.sub").stat().st_mode & 0o777 == 0o600
+    assert (folder / "job.log").stat().st_mode & 0o777 == 0o600
+    for proof in ("stdout", "stderr", "report.json"):  # that the job ran: not ours to make
+        assert not (folder / proof).exists()
     assert len(schedd.lines()) == 2
 
 
@@ -198,10 +203,95 @@ def test_find_looks_into_history_for_what_the_queue_forgot(schedd: FakeSchedd) -
 
 def test_cancel(schedd: FakeSchedd) -> None:
     BACKEND.cancel(["12.0", "13.0"])
-    assert schedd.lines() == ["remove 12.0 13.0"]
+    assert [line.split()[0] for line in schedd.lines()] == ["query", "remove"]
+    assert schedd.lines()[1] == "remove 12.0 13.0"
     schedd.denied = 1
     with pytest.raises(BackendError, match="somebody else's"):
         BACKEND.cancel(["12.0"])
+
+
+def running(folder: Path, cluster: int = 12, status: int = 2) -> dict[str, Any]:
+    return {**record(cluster, status), "Iwd": str(folder)}
+
+
+def test_what_a_running_job_has_written_is_kept_before_its_removal(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    others = folder.parent / "another job"
+    others.mkdir()
+    schedd.queue = [running(folder), running(others, 13), running(others, 14, status=1)]
+    programs.add("condor_tail", stdout="caf\udce9 so far\n")
+    BACKEND.cancel(["12.0", "14.0"])  # 13 is not among them, 14 does not run
+    assert (folder / "stdout").read_bytes() == b"caf\xe9 so far\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["stderr", "stdout"]
+    assert (folder / "stdout").stat().st_mode & 0o777 == 0o600
+    assert list(others.iterdir()) == []
+    assert schedd.lines()[-1] == "remove 12.0 14.0"
+
+
+def test_nothing_is_made_of_a_stream_without_a_word(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    schedd.queue = [running(folder)]
+    programs.add("condor_tail")
+    BACKEND.cancel(["12.0"])
+    assert len(programs.calls()) == 2
+    assert list(folder.iterdir()) == []
+
+
+def test_what_htcondor_has_brought_meanwhile_is_not_overwritten(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    schedd.queue = [running(folder)]
+    programs.add("condor_tail", stdout="half\n")
+    (folder / "stdout").write_text("half\nand the rest\n")
+    BACKEND.cancel(["12.0"])
+    assert (folder / "stdout").read_text() == "half\nand the rest\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["stderr", "stdout"]
+
+
+@pytest.mark.parametrize("case", ["fails", "hangs", "is missing", "folder is gone"])
+def test_output_that_cannot_be_kept_does_not_stop_the_removal(
+    schedd: FakeSchedd,
+    programs: FakePrograms,
+    folder: Path,
+    case: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    schedd.queue = [running(folder / "gone" if case == "folder is gone" else folder)]
+    if case != "is missing":
+        hangs, fails = case == "hangs", case == "fails"
+        programs.add("condor_tail", stdout="x", seconds=60 * hangs, returncode=int(fails))
+    backend = HTCondorBackend(
+        SiteSettings(name="pool", backend="htcondor", command_timeout_seconds=1)
+    )
+    with caplog.at_level(logging.DEBUG, "prominence_hpc"):
+        backend.cancel(["12.0"])
+    assert schedd.lines()[-1] == "remove 12.0"
+    assert list(folder.iterdir()) == []
+    assert "stdout of job 12.0 is not fetched" in caplog.text
+
+
+def test_the_output_of_too_many_jobs_is_not_waited_for(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    numbers = range(12, 12 + JOBS_AT_ONCE + 1)
+    schedd.queue = [running(folder, number) for number in numbers]
+    programs.add("condor_tail", stdout="x")
+    BACKEND.cancel([f"{number}.0" for number in numbers])
+    assert programs.calls() == []
+    assert schedd.lines()[-1].startswith("remove 12.0 13.0")
+
+
+def test_a_schedd_that_does_not_say_what_runs_is_told_to_remove_all_the_same(
+    schedd: FakeSchedd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def query(_constraint: str, _attributes: list[str]) -> list[dict[str, Any]]:
+        raise HTCondorException
+
+    monkeypatch.setattr(schedd, "query", query)
+    BACKEND.cancel(["12.0"])
+    assert schedd.lines() == ["remove 12.0"]
 
 
 def test_bindings_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,16 @@ def test_running() -> None:
 
 def test_idle_says_why() -> None:
     state = state_of(IMPOSSIBLE)
-    assert (state.condition, state.reason) == (Condition.QUEUED, "no match found")
+    assert (state.condition, state.reason) == (
+        Condition.QUEUED,
+        "No slot of the pool matches its request so far (no match found)",
+    )
     assert (state.start_time, state.end_time, state.nodes) == (None, None, ())
+
+
+def test_an_idle_job_that_was_rejected_otherwise_says_so_in_htcondor_s_words() -> None:
+    said = "PREEMPTION_REQUIREMENTS == False "
+    assert state_of({**IMPOSSIBLE, "LastRejMatchReason": said}).reason == said.strip()
 
 
 def test_signaled() -> None:

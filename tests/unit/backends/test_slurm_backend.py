@@ -75,6 +75,16 @@ def test_refusals(programs: FakePrograms, folder: Path, stderr: str, words: str)
         f"{DIED}Socket timed out on send/recv operation\n",
         f"{DIED}Zero Bytes were transmitted or received\n",
         f"{DIED}Transport endpoint is not connected\n",
+        f"{DIED}Unable to contact slurm controller (send failure)\n",
+        f"{DIED}Unable to contact slurm controller (receive failure)\n",
+        f"{DIED}Unable to contact slurm controller (shutdown failure)\n",
+        f"{DIED}Unable to contact slurm controller\n",
+        f"{DIED}Message send failure\n",
+        # It was asked again after the first answer was lost.
+        (
+            f"{SAID}Zero Bytes were transmitted or received\n"
+            f"{DIED}Unable to contact slurm controller (connect failure)\n"
+        ),
     ],
 )
 def test_not_knowing_whether_it_was_taken(

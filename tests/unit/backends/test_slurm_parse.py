@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prominence_hpc.backends.base import Cause, Condition
-from prominence_hpc.backends.slurm import hostlist, parse, render
+from prominence_hpc.backends.slurm import hostlist, parse, reasons, render
 from prominence_hpc.backends.slurm.hostlist import expand_hostlist
 from prominence_hpc.backends.slurm.parse import parse_job_id, parse_states, parse_tags
 from prominence_hpc.backends.slurm.states import STATES
@@ -15,7 +15,7 @@ from tests.unit.backends.helpers import TAG
 RECORDED = Path(__file__).parent / "recorded"
 
 
-@pytest.mark.parametrize("module", [hostlist, parse, render])
+@pytest.mark.parametrize("module", [hostlist, parse, reasons, render])
 def test_examples(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
@@ -79,7 +79,74 @@ def test_a_node_that_could_not_start_the_job_is_explained() -> None:
 def test_a_pending_job_that_nobody_will_start_is_held(reason: str, condition: Condition) -> None:
     state = parse_states(line("PENDING", nodes="", reason=reason))["7"]
     assert (state.condition, state.raw) == (condition, "PENDING")
-    assert state.reason == ("" if reason == "None" else reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("None", ""),
+        ("Resources", "Waiting for resources (Resources)"),
+        ("Priority", "Waiting behind jobs of higher priority (Priority)"),
+        (
+            "PartitionConfig",
+            (
+                "it asks for more than the partition's nodes have (PartitionConfig): "
+                "delete it and ask for less"
+            ),
+        ),
+        (
+            "JobHeldUser",
+            "its owner holds it (JobHeldUser): let it go with scontrol release, or delete it",
+        ),
+        (
+            "launch failed requeued held",
+            (
+                "its node could not start it (launch failed requeued held): "
+                "ask your site's administrators, or delete it"
+            ),
+        ),
+        (
+            "ReqNodeNotAvail, UnavailableNodes:node[1-2]",
+            (
+                "Waiting for nodes that are down, drained or reserved "
+                "(ReqNodeNotAvail, UnavailableNodes:node[1-2])"
+            ),
+        ),
+        ("SomethingNew", "SomethingNew"),
+        ("held by a plugin", "held by a plugin"),
+    ],
+)
+def test_a_pending_job_says_why_in_words(reason: str, words: str) -> None:
+    assert parse_states(line("PENDING", nodes="", reason=reason))["7"].reason == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "condition", "words"),
+    [
+        ("AssocMaxCpuPerJobLimit", Condition.HELD, "lets one job have"),
+        ("AssocMaxWallDurationPerJobLimit", Condition.HELD, "lets one job have"),
+        ("QOSMaxMemoryPerJob", Condition.HELD, "lets one job have"),
+        ("QOSMaxCpuPerNode", Condition.HELD, "lets one job have"),
+        ("QOSMinCpuNotSatisfied", Condition.HELD, "ask for more"),
+        ("AssocMaxJobsLimit", Condition.QUEUED, "other jobs of yours"),
+        ("QOSMaxJobsPerUserLimit", Condition.QUEUED, "other jobs of yours"),
+        ("MaxCpuPerAccount", Condition.QUEUED, "other jobs of yours"),
+        ("AssocGrpCpuLimit", Condition.QUEUED, "other jobs of its account"),
+        ("QOSGrpCPURunMinutesLimit", Condition.QUEUED, "other jobs of its account"),
+        ("AssocGrpCPUMinutesLimit", Condition.QUEUED, "budget"),
+    ],
+)
+def test_limits_of_accounts_say_whether_waiting_helps(
+    reason: str, condition: Condition, words: str
+) -> None:
+    state = parse_states(line("PENDING", nodes="", reason=reason))["7"]
+    assert state.condition is condition
+    assert words in state.reason
+    assert f"({reason})" in state.reason
+
+
+def test_a_job_that_ended_keeps_slurm_s_own_word() -> None:
+    assert parse_states(line("TIMEOUT", reason="TimeLimit"))["7"].reason == "TimeLimit"
 
 
 def test_a_job_cancelled_in_the_queue_never_started() -> None:
@@ -185,7 +252,7 @@ def test_a_recorded_queue() -> None:
     assert states["20"].nodes == ("node1", "node2")
     assert states["25"].start_time is None  # an estimate
     assert (states["18"].start_time, states["18"].end_time) == (1795419038, 1795419105)
-    assert states["26"].reason == "job requeued in held state"
+    assert "(job requeued in held state): ask your site" in states["26"].reason
 
 
 def test_recorded_accounting() -> None:

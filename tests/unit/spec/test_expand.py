@@ -1,6 +1,7 @@
 """What ``run`` makes of commands of several lines and of ``file://`` inputs."""
 
 import base64
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,53 @@ def test_inputs_that_cannot_be_read_are_all_named(tmp_path: Path) -> None:
     assert messages[1].startswith(f"jobs[0].inputs[1]: {large} has 1,000,000 bytes or more; upload")
     assert messages[2].startswith(f"jobs[0].inputs[2]: {tmp_path} is not a file; ")
     assert messages[3].startswith("jobs[0].inputs[3]: ")
+
+
+def test_the_content_of_an_entry_may_be_a_local_file(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_bytes(b"\xff\n")
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    inputs = [
+        {"filename": "in/renamed.txt", "content": "file://data.txt", "executable": True},
+        {"filename": "run", "content": f"file://{program}"},
+        {"filename": "text", "content": f"file://{program}", "executable": False},
+    ]
+    document = {"tasks": [{"image": "x"}], "resources": RESOURCES, "inputs": inputs}
+    given = copy.deepcopy(document)
+    decoded = decode_job(expand(document, tmp_path)).inputs
+    assert document == given
+    assert [
+        (item.filename, base64.b64decode(item.content), item.executable) for item in decoded
+    ] == [
+        ("in/renamed.txt", b"\xff\n", True),
+        ("run", b"#!/bin/sh\n", True),
+        ("text", b"#!/bin/sh\n", False),
+    ]
+
+
+def test_a_local_content_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        expand({"inputs": [{"filename": "a", "content": "file:///no/such"}]}, tmp_path)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "inputs[0].content: /no/such cannot be read: No such file or directory"
+    ]
+
+
+def test_a_local_content_leaves_the_filename_required(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    document = {
+        "tasks": [{"image": "x"}],
+        "resources": RESOURCES,
+        "inputs": [{"content": "file://a"}],
+    }
+    with pytest.raises(SpecError, match=r"inputs\[0\].filename: is required"):
+        decode_job(expand(document, tmp_path))
+
+
+def test_descriptions_from_urls_get_no_local_content() -> None:
+    inputs = [{"filename": "a", "content": "file:///etc/passwd"}]
+    document = {"tasks": [{"image": "x"}], "resources": RESOURCES, "inputs": inputs}
+    assert expand(document, None)["inputs"] == inputs
+    with pytest.raises(SpecError, match="from a local description only"):
+        decode_job(expand(document, None))

@@ -2,17 +2,20 @@
 
 import hashlib
 import os
+import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prominence_hpc.adapter.storage import Storage, StorageSettings, open_storage
+from prominence_hpc.adapter.storage import ObjectInfo, Storage, StorageSettings, open_storage
 from prominence_hpc.errors import ConfigError, NotFoundError, StorageError, UsageError
 
 KEY = "uploads/alice/data.tar"
+FILE = "alice/uploads/data.tar"
 
 
 @pytest.fixture
@@ -33,6 +36,40 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+class Planted:
+    """Folders of other users. Who runs the tests need not be root: lstat is told who owns what."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.owners: dict[str, int] = {}
+        for name in ("stat", "lstat"):
+            monkeypatch.setattr(Path, name, self._telling(getattr(Path, name)))
+
+    def belongs(self, path: Path, uid: int) -> None:
+        self.owners[str(path)] = uid
+
+    def folder(self, name: str, uid: int) -> None:
+        """A user's folder with an upload in it."""
+        uploads = self.root / name / "uploads"
+        uploads.mkdir(parents=True)
+        (uploads / "data.tar").write_bytes(b"evil")
+        self.belongs(self.root / name, uid)
+
+    def _telling(self, look: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def told(path: Path, **options: bool) -> os.stat_result:
+            status = look(path, **options)
+            uid = self.owners.get(str(path))
+            fields = list(status)
+            return status if uid is None else os.stat_result([*fields[:4], uid, *fields[5:]])
+
+        return told
+
+
+@pytest.fixture
+def planted(root: Path, monkeypatch: pytest.MonkeyPatch) -> Planted:
+    return Planted(root, monkeypatch)
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -44,7 +81,7 @@ def sha256(data: bytes) -> str:
 def test_default_folder_is_in_the_state_folder(tmp_path: Path, source: Path) -> None:
     storage = open_storage(StorageSettings(), state_folder=tmp_path / "state", user="alice")
     storage.upload(source, KEY)
-    assert (tmp_path / "state" / "storage" / KEY).read_bytes() == b"hello"
+    assert (tmp_path / "state" / "storage" / FILE).read_bytes() == b"hello"
 
 
 def test_round_trip(storage: Storage, source: Path, target: Path) -> None:
@@ -79,44 +116,125 @@ def test_nobody_else_can_look(storage: Storage, root: Path, source: Path) -> Non
     storage.upload(source, KEY)
     storage.prepare("scratch/5f/")
     assert mode(root) == 0o700
-    assert mode(root / "uploads/alice") == 0o700
-    assert mode(root / "scratch/5f") == 0o700
-    assert mode(root / KEY) == 0o600
+    assert mode(root / "alice") == 0o700
+    assert mode(root / "alice/uploads") == 0o700
+    assert mode(root / "alice/scratch/5f") == 0o700
+    assert mode(root / FILE) == 0o600
 
 
 def test_root_that_many_share(storage: Storage, root: Path, source: Path) -> None:
     root.mkdir()
     root.chmod(0o1777)
     storage.upload(source, KEY)
-    assert mode(root / "uploads") == 0o1777
-    assert mode(root / "uploads/alice") == 0o700
+    assert [path.name for path in root.iterdir()] == ["alice"]
+    assert mode(root / "alice") == 0o700
 
 
-def test_root_without_the_sticky_bit_is_refused(storage: Storage, root: Path, source: Path) -> None:
+def accesses(storage: Storage, source: Path, target: Path) -> list[Callable[[], object]]:
+    """Everything that can be done with one's own place."""
+    info = ObjectInfo(key=KEY, size_bytes=5)
+    return [
+        lambda: storage.head_many([KEY]),
+        lambda: list(storage.list_objects("uploads/alice/")),
+        lambda: storage.download(KEY, target),
+        lambda: storage.delete(KEY),
+        lambda: storage.upload(source, KEY),
+        lambda: storage.prepare("scratch/5f/"),
+        lambda: storage.source(info),
+        lambda: storage.destination("scratch/5f/x"),
+        lambda: storage.destination_prefix("scratch/5f/"),
+        lambda: storage.temporary_url(KEY),
+    ]
+
+
+def test_root_without_the_sticky_bit_is_refused(
+    storage: Storage, root: Path, source: Path, target: Path
+) -> None:
     root.mkdir()
     root.chmod(0o777)
-    with pytest.raises(ConfigError, match="chmod it to 1777"):
-        storage.upload(source, KEY)
+    for access in accesses(storage, source, target):
+        with pytest.raises(ConfigError, match="chmod it to 1777"):
+            access()
 
 
-def test_link_in_the_way_is_refused(storage: Storage, root: Path, source: Path) -> None:
-    elsewhere = root.parent / "elsewhere"
-    elsewhere.mkdir()
-    (root / "uploads").mkdir(parents=True)
-    (root / "uploads" / "alice").symlink_to(elsewhere)
-    with pytest.raises(StorageError, match="should be a folder and is not"):
-        storage.upload(source, KEY)
-    assert list(elsewhere.iterdir()) == []
-
-
-def test_folder_of_somebody_else_is_refused(
-    storage: Storage, root: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+def test_root_of_somebody_else_is_refused(
+    storage: Storage, root: Path, source: Path, target: Path, planted: Planted
 ) -> None:
-    storage.prepare("uploads/alice")
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    with pytest.raises(StorageError, match="alice belongs to another user"):
-        storage.upload(source, KEY)
-    assert not (root / KEY).exists()
+    root.mkdir()
+    planted.belongs(root, 4711)
+    for access in accesses(storage, source, target):
+        with pytest.raises(ConfigError, match="belongs to user 4711"):
+            access()
+
+
+def test_link_in_the_way_is_refused(
+    storage: Storage, root: Path, source: Path, target: Path
+) -> None:
+    elsewhere = root.parent / "elsewhere"
+    (elsewhere / "uploads").mkdir(parents=True)
+    (elsewhere / "uploads/data.tar").write_bytes(b"evil")
+    root.mkdir()
+    (root / "alice").symlink_to(elsewhere)
+    for access in accesses(storage, source, target):
+        with pytest.raises(StorageError, match="alice should be your own folder and is a link"):
+            access()
+    assert (elsewhere / "uploads/data.tar").read_bytes() == b"evil"
+    assert not target.exists()
+
+
+def test_planted_folder_is_refused(
+    storage: Storage, root: Path, source: Path, target: Path, planted: Planted
+) -> None:
+    planted.folder("alice", 4711)
+    for access in accesses(storage, source, target):
+        with pytest.raises(StorageError, match="own folder and is a folder of user 4711"):
+            access()
+    assert (root / FILE).read_bytes() == b"evil"
+    assert not target.exists()
+
+
+def test_another_users_object_is_read_where_the_place_is_theirs(
+    storage: Storage, root: Path, target: Path, planted: Planted
+) -> None:
+    planted.folder("daemon", pwd.getpwnam("daemon").pw_uid)
+    key = "uploads/daemon/data.tar"
+    info = storage.head_many([key])[key]
+    assert storage.source(info) == str(root / "daemon/uploads/data.tar")
+    storage.download(key, target)
+    assert target.read_bytes() == b"evil"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_planted_for_another_user_counts_as_absent(
+    storage: Storage, root: Path, target: Path, planted: Planted, kind: str
+) -> None:
+    planted.folder("daemon" if kind == "folder" else "nobody", pwd.getpwnam("nobody").pw_uid)
+    if kind == "link":
+        (root / "daemon").symlink_to(root / "nobody")
+        planted.belongs(root / "daemon", pwd.getpwnam("daemon").pw_uid)
+    key = "uploads/daemon/data.tar"
+    assert storage.head_many([key]) == {}
+    assert list(storage.list_objects("uploads/daemon/")) == []
+    refused: list[Callable[[], object]] = [
+        lambda: storage.download(key, target),
+        lambda: storage.source(ObjectInfo(key=key, size_bytes=4)),
+        lambda: storage.temporary_url(key),
+    ]
+    for access in refused:
+        with pytest.raises(NotFoundError, match=f"There is no object {key}"):
+            access()
+    storage.delete(key)
+    assert (root / "daemon/uploads/data.tar").exists()
+
+
+def test_folder_that_others_could_write_to_is_closed(
+    storage: Storage, root: Path, source: Path
+) -> None:
+    storage.upload(source, KEY)
+    (root / "alice").chmod(0o777)
+    (root / "alice/uploads").chmod(0o777)
+    storage.upload(source, KEY)
+    assert (mode(root / "alice"), mode(root / "alice/uploads")) == (0o700, 0o700)
 
 
 def test_nobody_uploads_into_another_users_place(
@@ -124,7 +242,7 @@ def test_nobody_uploads_into_another_users_place(
 ) -> None:
     with pytest.raises(UsageError, match="in the place of the user bob"):
         storage.upload(source, "uploads/bob/x")
-    assert not (root / "uploads/bob").exists()
+    assert not (root / "bob").exists()
 
 
 def test_wrong_checksum_leaves_what_was_there(storage: Storage, root: Path, source: Path) -> None:
@@ -132,9 +250,9 @@ def test_wrong_checksum_leaves_what_was_there(storage: Storage, root: Path, sour
     source.write_bytes(b"other")
     with pytest.raises(StorageError, match="nothing was kept"):
         storage.upload(source, KEY, sha256="0" * 64)
-    assert (root / KEY).read_bytes() == b"hello"
+    assert (root / FILE).read_bytes() == b"hello"
     assert storage.head_many([KEY])[KEY].sha256 == sha256(b"hello")
-    assert sorted(path.name for path in (root / KEY).parent.iterdir()) == [
+    assert sorted(path.name for path in (root / FILE).parent.iterdir()) == [
         ".prominence",
         "data.tar",
     ]
@@ -144,7 +262,7 @@ def test_checksum_of_a_file_changed_by_hand_is_not_believed(
     storage: Storage, root: Path, source: Path
 ) -> None:
     storage.upload(source, KEY)
-    (root / KEY).write_bytes(b"changed by hand")
+    (root / FILE).write_bytes(b"changed by hand")
     assert storage.head_many([KEY])[KEY].sha256 is None
 
 
@@ -152,9 +270,9 @@ def test_damaged_object_is_not_fetched(
     storage: Storage, root: Path, source: Path, target: Path
 ) -> None:
     storage.upload(source, KEY)
-    times = (root / KEY).stat()
-    (root / KEY).write_bytes(b"hallo")
-    os.utime(root / KEY, ns=(times.st_atime_ns, times.st_mtime_ns))
+    times = (root / FILE).stat()
+    (root / FILE).write_bytes(b"hallo")
+    os.utime(root / FILE, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(StorageError, match="nothing was kept"):
         storage.download(KEY, target)
     assert not target.exists()
@@ -193,11 +311,11 @@ def test_keys_cannot_leave_the_folder(storage: Storage, source: Path, target: Pa
 
 def test_places_for_nodes(storage: Storage, root: Path, source: Path) -> None:
     info = storage.upload(source, "uploads/alice/a b")
-    assert storage.source(info) == str(root / "uploads/alice/a b")
-    assert storage.temporary_url("scratch/5f/a b") == f"file://{root}/scratch/5f/a%20b"
+    assert storage.source(info) == str(root / "alice/uploads/a b")
+    assert storage.temporary_url("scratch/5f/a b") == f"file://{root}/alice/scratch/5f/a%20b"
     # The wrapper adds the object's name, slashes and all, to the folder.
     for place in [
         storage.destination("scratch/5f/out/a.txt"),
         storage.destination_prefix("scratch/5f/"),
     ]:
-        assert (place.method, place.path) == ("folder", str(root / "scratch/5f"))
+        assert (place.method, place.path) == ("folder", str(root / "alice/scratch/5f"))

@@ -1,6 +1,9 @@
 """What upload, ls and rm do, and what names in job descriptions mean."""
 
+import errno
 import hashlib
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,9 @@ from prominence_hpc.adapter.objects import (
 )
 from prominence_hpc.adapter.storage import Storage, StorageSettings, open_storage
 from prominence_hpc.errors import NotFoundError, StorageError, UsageError
+
+# Another user than alice, whose files those of this process are.
+OTHER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
@@ -34,8 +40,8 @@ def stored(storage: Storage, source: Path, tmp_path: Path) -> list[str]:
     names = ["data.tar", "images/lammps.sif", "images/namd.sif", "images2"]
     for name in names:
         upload_object(storage, "alice", name, source)
-    bobs = open_storage(StorageSettings(), state_folder=tmp_path, user="bob")
-    upload_object(bobs, "bob", "shared.tar", source)
+    others = open_storage(StorageSettings(), state_folder=tmp_path, user=OTHER)
+    upload_object(others, OTHER, "shared.tar", source)
     return names
 
 
@@ -70,31 +76,32 @@ def test_remove(storage: Storage, stored: list[str]) -> None:
 
 
 def test_names_become_objects(storage: Storage, stored: list[str]) -> None:
-    names = ["data.tar", "images/namd.sif", "bob/shared.tar", "alice/images2", "data.tar"]
+    names = ["data.tar", "images/namd.sif", f"{OTHER}/shared.tar", "alice/images2", "data.tar"]
     found = resolve_names(storage, "alice", names)
     assert {name: info.key for name, info in found.items()} == {
         "data.tar": "uploads/alice/data.tar",
         "images/namd.sif": "uploads/alice/images/namd.sif",
-        "bob/shared.tar": "uploads/bob/shared.tar",
+        f"{OTHER}/shared.tar": f"uploads/{OTHER}/shared.tar",
         "alice/images2": "uploads/alice/images2",
     }
     assert stored
 
 
 def test_ones_own_object_wins(storage: Storage, stored: list[str], source: Path) -> None:
-    upload_object(storage, "alice", "bob/shared.tar", source)
-    found = resolve_names(storage, "alice", ["bob/shared.tar"])
-    assert found["bob/shared.tar"].key == "uploads/alice/bob/shared.tar"
+    upload_object(storage, "alice", f"{OTHER}/shared.tar", source)
+    found = resolve_names(storage, "alice", [f"{OTHER}/shared.tar"])
+    assert found[f"{OTHER}/shared.tar"].key == f"uploads/alice/{OTHER}/shared.tar"
     assert stored
 
 
 def test_all_missing_names_are_told_at_once(storage: Storage, stored: list[str]) -> None:
     with pytest.raises(NotFoundError) as raised:
-        resolve_names(storage, "alice", ["data.tar", "no such.sif", "bob/none"])
+        resolve_names(storage, "alice", ["data.tar", "no such.sif", "images/none", "daemon/none"])
     assert str(raised.value) == (
-        "There are no uploaded objects 'no such.sif', 'bob/none'; upload with:\n"
+        "There are no uploaded objects 'no such.sif', 'images/none', 'daemon/none'; upload with:\n"
         "  prominence upload --name 'no such.sif' --filename FILE\n"
-        "  prominence upload --name bob/none --filename FILE"
+        "  prominence upload --name images/none --filename FILE\n"
+        "The user daemon has no object 'none', or has not made it readable."
     )
     assert stored
 
@@ -113,3 +120,14 @@ def test_checksum_of_the_user(storage: Storage, source: Path) -> None:
 def test_names_that_cannot_be(name: str) -> None:
     with pytest.raises(UsageError):
         object_key("alice", name)
+
+
+def test_unreadable_file_is_as_one_that_is_not_there(
+    storage: Storage, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)  # root may read everything
+    with pytest.raises(NotFoundError, match="You may not read"):
+        upload_object(storage, "alice", "x", source)

@@ -13,7 +13,7 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState, Stream, Submission
-from prominence_hpc.errors import BackendUnavailable, ConfigError
+from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ProminenceError
 from prominence_hpc.wrappers.report import REPORT_VERSION, Report
 
 NOW = 1_700_000_000.0
@@ -30,6 +30,7 @@ class ScriptedBackend:
     queue: dict[str, SchedulerState] = field(default_factory=dict)
     past: dict[str, SchedulerState] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    broken: ProminenceError | None = None  # what is raised instead of silence
     calls: list[tuple[str, list[str]]] = field(default_factory=list)
     name: str = "scripted"
 
@@ -37,7 +38,7 @@ class ScriptedBackend:
         self.calls.append((verb, sorted(handles)))
         if verb in self.silent:
             msg = "No answer."
-            raise BackendUnavailable(msg)
+            raise self.broken or BackendUnavailable(msg)
 
     def submit(self, submission: Submission) -> str:
         raise AssertionError(submission)
@@ -195,6 +196,27 @@ def test_a_silent_scheduler_leaves_everything_as_last_known(
     )
     assert store.get(1).final
     assert store.get(2) == before  # silence is not stored
+
+
+@pytest.mark.parametrize("kind", [BackendError, ConfigError])
+@pytest.mark.parametrize("verb", ["poll", "history"])
+def test_a_scheduler_that_cannot_be_asked_hides_no_other_site_s_jobs(
+    store: Store, backend: ScriptedBackend, verb: str, kind: type[ProminenceError]
+) -> None:
+    submitted(store, "1", site="broken")
+    submitted(store, "2")
+    backend.queue = {"2": RUNNING}
+    broken = ScriptedBackend(silent={verb}, broken=kind("squeue is not installed here."))
+
+    refreshed = refresh(
+        store, lambda site: broken if site == "broken" else backend, store.active(), now=NOW
+    )
+
+    assert [record.status for record in refreshed.records] == ["idle", "running"]
+    (warning,) = refreshed.warnings
+    assert warning.startswith("Site broken: squeue is not installed here. ")
+    assert warning.endswith("shown as last known.")
+    assert not store.get(1).final
 
 
 def test_silent_history_fails_nobody(

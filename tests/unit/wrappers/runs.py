@@ -22,7 +22,8 @@ APPTAINER = r"""#!/bin/sh
 case "$1" in
 build) [ -e "${0%/*}/fail" ] && { echo "INFO: x"; echo "FATAL: no"; exit 255; }
     printf 'built from %s' "${4%%:*}" > "$3"; exit ;;
-pull) echo "$*" "$APPTAINER_DOCKER_USERNAME" > "$3"; exit ;;
+pull) [ -e "${0%/*}/fail" ] && { echo "FATAL: While pulling \"$4\": no"; exit 255; }
+    echo "$*" "$APPTAINER_DOCKER_USERNAME" > "$3"; exit ;;
 esac
 while :; do
     case "$1" in

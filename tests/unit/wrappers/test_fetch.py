@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,17 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 def download(
-    plan: PlanFile, control: Control, *, size: int | None = None, sha256: str | None = None
+    plan: PlanFile,
+    control: Control,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    notes: list[str] | None = None,
 ) -> bytes:
     """What the plan's first artifact holds."""
     source = lambda: str(plan.document["artifacts"][0]["source"])
-    return b"".join(Fetcher(plan, control).blocks(source, size, sha256))
+    said = [] if notes is None else notes
+    return b"".join(Fetcher(plan, control).blocks(source, size, sha256, said.append))
 
 
 def artifact(source: str) -> dict[str, Any]:
@@ -88,6 +96,68 @@ def test_it_is_given_up_in_the_end(
     ):
         download(make_plan(**artifact(server.url)), control)
     assert len(server.seen) > 1
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def unknown_host(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize("why", ["refused", "unknown"])
+def test_a_host_that_is_none_is_given_up_soon_and_said_each_time(
+    why: str, make_plan: MakePlan, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "NOBODY_SECONDS", 0.5)
+    if why == "unknown":
+        monkeypatch.setattr(socket, "getaddrinfo", unknown_host)
+    words = "Connection refused" if why == "refused" else "Name or service not known"
+    plan = make_plan(**artifact(f"http://127.0.0.1:{free_port()}/a?secret"))
+    notes: list[str] = []
+    begun = time.monotonic()
+    with pytest.raises(Transient, match=words):
+        download(plan, control, notes=notes)
+    assert 0.4 < time.monotonic() - begun < 10
+    assert len(notes) > 2
+    for note in notes:
+        assert re.fullmatch(rf"connection failed: .*{words}; next try in \d+\.\d s", note)
+
+
+def test_a_server_that_was_seen_keeps_the_long_patience(
+    make_plan: MakePlan, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers that it is busy, is restarted, and comes back: longer than for a host that is none."""
+    monkeypatch.setattr(fetch, "NOBODY_SECONDS", 0.2)
+    busy = time.monotonic() + 0.6
+    real = socket.create_connection
+    notes: list[str] = []
+
+    def connect(*args: Any, **more: Any) -> socket.socket:
+        if notes and time.monotonic() < busy:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return real(*args, **more)
+
+    def answer(request: Handler) -> None:
+        if request.count == 1:
+            request.reply(503)
+        else:
+            request.reply(200, DATA)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with serving(answer) as server:
+        plan = make_plan(**artifact(server.url))
+        assert download(plan, control, notes=notes) == DATA
+    assert "answered 503" in notes[0]
+    assert "refused" in notes[-1]
+
+
+@pytest.mark.parametrize("url", ["http://me:pa/ss@host/a", "http://[::1/a"])
+def test_an_address_that_is_none(url: str, make_plan: MakePlan, control: Control) -> None:
+    with pytest.raises(TransferError, match=r"^the address is not valid$"):
+        download(make_plan(**artifact(url)), control)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])

@@ -83,6 +83,7 @@ def test_install_runner_writes_once(tmp_path: Path) -> None:
     assert bundle.install_runner(folder) == first
     assert first.stat().st_mtime_ns == written
     assert first.read_bytes() == bundle.bundle()
+    assert first.stat().st_mode & 0o777 == 0o600
     assert list(folder.iterdir()) == [first]
 
 

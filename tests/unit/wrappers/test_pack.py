@@ -131,6 +131,19 @@ def test_stored_or_compressed_by_what_it_gains(kind: str, tmp_path: Path) -> Non
     assert gzip.decompress(data)[1024:3_001_024] == content
 
 
+def test_small_folders_are_compressed_whatever_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/line").write_text("17\n")
+    assert len(packed(tmp_path / "top")) < 500
+
+
+def test_members_come_by_name(folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(packed(folder))) as archive:
+        names = archive.getnames()
+    tree = ["", "/link", "/outside", "/program", "/sub", "/sub/empty", "/sub/file", "/sub/same"]
+    assert names == ["name" + name for name in tree]
+
+
 def test_data_with_a_period_are_sampled_at_all_phases(tmp_path: Path) -> None:
     """Half of every MiB is noise: taken at one phase alone it would look like all or nothing."""
     (tmp_path / "top").mkdir()
@@ -144,6 +157,7 @@ def test_data_with_a_period_are_sampled_at_all_phases(tmp_path: Path) -> None:
 def test_a_file_that_changes_keeps_the_announced_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(packing, "SMALL_BYTES", 0)
     monkeypatch.setattr(packing, "WORTH_IT", -1.0)  # stored: its length was announced before
     (tmp_path / "grows").write_bytes(b"1" * 1000)
     (tmp_path / "shrinks").write_bytes(b"2" * 1000)

@@ -1,6 +1,7 @@
 """Whole jobs by the packed runner: phases, outcomes, what is left, under old and new Pythons."""
 
 import os
+import re
 import signal
 import socket
 import time
@@ -216,7 +217,7 @@ def test_the_schedulers_signal_during_a_task(number: int, runs: Runs) -> None:
         runs.finish(process)
     report = runs.report()
     assert ended(report) == ("killed", "Job was cancelled or preempted")
-    assert report["detail"] == f"The scheduler sent signal {int(number)}."
+    assert report["detail"] == f"The scheduler ended the job ({signal.Signals(number).name})."
     assert [entry["exit_code"] for entry in report["tasks"]] == [5]
     assert runs.result("state") == b"saved\n"
     assert (runs.code, runs.stdout) == (11, "")
@@ -343,6 +344,8 @@ def test_images_that_cannot_be_had(runs: Runs) -> None:
         assert ended(report) == ("failed", "Container image pull failed")
         assert report["detail"] == f"Image {item.name}: {words}."
         assert [entry["image_pull_status"] for entry in report["tasks"]] == ["failed"]
+        assert report["tasks"][0]["image_pull_time"] >= 0
+        assert report["tasks"][0]["exit_code"] is None
 
 
 def test_an_image_from_a_registry(runs: Runs) -> None:
@@ -351,6 +354,46 @@ def test_an_image_from_a_registry(runs: Runs) -> None:
     assert ended(report) == ("completed", "")
     assert "docker://me/x:1 me\n" in runs.stdout
     assert "geheim" not in runs.log()
+
+
+SECRET = re.compile("SECRETSIG|geheim")
+
+
+def without_secrets(runs: Runs, report: Report) -> None:
+    text = runs.log() + runs.stdout + runs.stderr
+    text += (runs.folder / "job/report.json").read_text()
+    assert SECRET.search(text) is None, text
+    assert "/i mage.tar" in report["detail"] + runs.log()
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_secrets_of_addresses_are_not_repeated(status: int, runs: Runs) -> None:
+    """Not by us, not where the server's words or the runtime's repeat them."""
+
+    def answer(request: Handler) -> None:
+        again = f"no http://me:geheim@{request.headers['Host']}{request.path} here"
+        request.reply(status, f"<Message>{again}</Message>".encode())
+
+    with serving(answer) as server:
+        url = server.url.replace("//", "//me:geheim@") + "/i mage.tar?X-Amz-Signature=SECRETSIG"
+        source = url.replace(" ", "%20")
+        limit = {"limit_seconds": 22, "reserve_seconds": 20} if status == 503 else {}
+        item = artifact(url, filename="a.tar", source=source)
+        without_secrets(runs, runs.run(shell("true"), artifacts=(item,), **limit))
+        if status == 503:
+            assert "next try in" in runs.log()
+            assert "no http://127.0.0.1" in runs.log()
+        one = image(url, source=source)
+        without_secrets(runs, runs.run(shell("true"), images=(one,), **limit))
+
+
+def test_secrets_that_the_runtime_repeats(runs: Runs) -> None:
+    (runs.folder / "bin/fail").write_text("")
+    url = "oras://me:geheim@host.example/i mage.tar?X-Amz-Signature=SECRETSIG"
+    one = image(url, "registry", source=url.replace(" ", "%20"))
+    report = runs.run(shell("true"), images=(one,))
+    without_secrets(runs, report)
+    assert 'FATAL: While pulling "oras://host.example/i%20mage.tar": no' in report["detail"]
 
 
 def test_no_container_runtime(runs: Runs) -> None:

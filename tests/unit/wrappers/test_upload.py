@@ -23,9 +23,16 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 STORED = {"name": "n", "size_bytes": len(DATA), "sha256": SHA256}
 
 
-def store(plan: PlanFile, control: Control, body: Body, name: str = "n") -> dict[str, Any]:
-    uploader = Uploader(plan, Web, control)
-    return uploader.store(lambda: dict(plan.document["outputs"][0]["destination"]), name, body)
+def store(
+    plan: PlanFile,
+    control: Control,
+    body: Body,
+    name: str = "n",
+    notes: list[str] | None = None,
+) -> dict[str, Any]:
+    said = [] if notes is None else notes
+    target = lambda: dict(plan.document["outputs"][0]["destination"])
+    return Uploader(plan, Web, control).store(target, name, body, said.append)
 
 
 def to(**destination: Any) -> dict[str, Any]:
@@ -85,8 +92,10 @@ def test_what_may_pass_is_tried_again(
 
     with serving(answer) as server:
         plan = make_plan(**to(method="put", url=server.url))
-        assert store(plan, control, body) == STORED
+        notes: list[str] = []
+        assert store(plan, control, body, notes=notes) == STORED
     assert [seen.body == DATA for seen in server.seen] == [True] * 3
+    assert ["; next try in " in note for note in notes] == [True] * 2
 
 
 def test_a_server_that_refuses_before_all_is_sent(
