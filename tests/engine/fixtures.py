@@ -9,13 +9,13 @@ from tests.site.handle import Site
 
 __all__ = ["folder", "image", "prominence"]
 
-IMAGE = "engine-test-busybox.sif"
+IMAGE = "engine-test.sif"
 MAKE_IMAGE = f"""
 mkdir -p ~/engine-tests && cd ~/engine-tests
 [ -e {IMAGE} ] || {{
   mkdir -p root/bin root/tmp root/home root/proc root/sys root/dev root/etc
   cp /bin/busybox root/bin/
-  for name in sh cat ls env printf sleep test mkdir rm tr wc head id pwd hostname touch yes; do
+  for name in sh cat ls env printf sleep test mkdir rm tr wc head id pwd hostname touch yes true; do
     ln -sf busybox root/bin/$name
   done
   apptainer -q build -F {IMAGE} root
