@@ -12,6 +12,7 @@ __all__ = ["folder", "image", "prominence"]
 IMAGE = "engine-test.sif"
 MAKE_IMAGE = f"""
 mkdir -p ~/engine-tests && cd ~/engine-tests
+exec 9> lock && flock 9  # several test processes may ask for the image at once
 [ -e {IMAGE} ] || {{
   mkdir -p root/bin root/tmp root/home root/proc root/sys root/dev root/etc
   cp /bin/busybox root/bin/
