@@ -135,6 +135,11 @@ class Launcher:
         child = os.fork()
         if child == 0:
             self._become_job()
+        # Both do it: whoever is first, there is a group to signal from here on.
+        try:
+            os.setpgid(child, child)
+        except (ProcessLookupError, PermissionError):  # it has ended, or become job.sh
+            return child
         return child
 
     def _become_job(self) -> NoReturn:
