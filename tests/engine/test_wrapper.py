@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import string
 from collections.abc import Iterator
 
@@ -13,7 +14,9 @@ from prominence_hpc.wrappers import plan as plans
 from tests.engine.by_hand import ByHand, output
 from tests.site.handle import Site
 
-SHARED = "/home/alice/wrapper-tests"
+# Several test processes run side by side, each in folders and under keys of its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+SHARED = f"/home/alice/wrapper-tests-{WORKER}"
 # Names that the runtime's start script keeps for itself are left out (see the wrapper's container.py).
 NAMES = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=20).map(
     lambda name: "V_" + name
@@ -292,8 +295,9 @@ def test_object_storage_in_and_out(login: ByHand) -> None:
 
 
 def test_artifact_that_is_absent(login: ByHand) -> None:
-    said = login.site.run([PYTHON, "-c", PRESIGN, "scratch/wrapper-tests/", "/dev/null"]).stdout
-    login.site.run([PYTHON, "-c", CHECK, "scratch/wrapper-tests/in.tar.gz"])
+    prefix = f"scratch/wrapper-tests-{WORKER}/"
+    said = login.site.run([PYTHON, "-c", PRESIGN, prefix, "/dev/null"]).stdout
+    login.site.run([PYTHON, "-c", CHECK, f"{prefix}in.tar.gz"])
     source = json.loads(said)["absent"]
     artifact = plans.Artifact(name="absent.tar", filename="absent.tar", source=source)
     report = login.run(login.plan(shell("true"), artifacts=(artifact,)))
