@@ -26,7 +26,8 @@ def markdown(results: Sequence[Result], when: str, versions: Mapping[str, str]) 
 
 
 def line(words: Sequence[str]) -> str:
-    return f"| {' | '.join(words)} |"
+    """A row; a bar inside a cell is escaped, or it would end the cell."""
+    return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"
 
 
 def cells(result: Result) -> tuple[str, ...]:
