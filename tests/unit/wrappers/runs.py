@@ -7,6 +7,7 @@ tried against; what a real Apptainer makes of them is the subject of tests/engin
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,14 @@ def output(name: str, **fields: Any) -> plans.Output:
 
 def artifact(name: str, **fields: Any) -> plans.Artifact:
     return plans.Artifact(**{"name": name, "filename": name, "source": name, **fields})
+
+
+def ended(report: Report) -> tuple[str | None, str]:
+    return report["outcome"], report["reason"]
+
+
+def until(condition: Any, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)

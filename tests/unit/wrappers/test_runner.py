@@ -2,9 +2,7 @@
 
 import os
 import re
-import signal
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,13 @@ from prominence_hpc.wrappers import plan as plans
 from prominence_hpc.wrappers.report import REPORT_VERSION, Report
 from tests.unit.wrappers.archives import link, member, tar, zipped
 from tests.unit.wrappers.pythons import PYTHONS
-from tests.unit.wrappers.runs import Runs, artifact, output, shell
+from tests.unit.wrappers.runs import Runs, artifact, ended, output, shell
 from tests.unit.wrappers.servers import Handler, serving
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path)
-
-
-def ended(report: Report) -> tuple[str | None, str]:
-    return report["outcome"], report["reason"]
-
-
-def until(condition: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -162,101 +149,6 @@ def test_standard_output_goes_where_it_should(runs: Runs) -> None:
 def test_the_working_folder_of_a_task_is_made(runs: Runs) -> None:
     runs.run(shell("pwd", workdir="run-$PROMINENCE_JOB_ID/x"))
     assert runs.stdout.endswith("/work/run-7/x\n")
-
-
-def test_walltime(runs: Runs) -> None:
-    start = time.monotonic()
-    report = runs.run(
-        shell("trap '' TERM; echo kept > f; setsid sleep 1234 & while :; do sleep 0.1; done"),
-        walltime_seconds=1,
-        limit_seconds=7,
-        reserve_seconds=3,
-        outputs=(output("f"), output("absent")),
-    )
-    assert ended(report) == ("killed", "Walltime limit exceeded")
-    assert [entry["exit_code"] for entry in report["tasks"]] == [137]
-    assert runs.result("f") == b"kept\n"
-    assert runs.code == 11
-    assert time.monotonic() - start < 20
-    assert not running("sleep\0" + "1234")
-
-
-def test_time_kept_for_stage_out_ends_the_tasks_too(runs: Runs) -> None:
-    times = {"walltime_seconds": 1000, "limit_seconds": 24, "reserve_seconds": 20}
-    report = runs.run(shell("echo kept > f; exec sleep 100"), outputs=(output("f"),), **times)
-    assert ended(report) == ("killed", "Walltime limit exceeded")
-    assert [entry["exit_code"] for entry in report["tasks"]] == [143]
-    assert runs.result("f") == b"kept\n"
-
-
-def running(words: str) -> bool:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if words in path.read_bytes().decode(errors="replace"):
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def test_processes_that_a_task_leaves_are_gone_before_stage_out(runs: Runs) -> None:
-    detached = "(setsid sh -c 'while :; do echo x >> f; sleep 0.02; done' &) ; sleep 0.1"
-    report = runs.run(shell(detached), outputs=(output("f"),))
-    assert ended(report) == ("completed", "")
-    assert not running("do echo x >> f; sleep 0.02; done")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_schedulers_signal_during_a_task(number: int, runs: Runs) -> None:
-    waiting = shell("trap 'echo saved > state; exit 5' TERM; echo up; sleep 100 & wait")
-    with runs.start(waiting, shell("echo never"), outputs=(output("state"),)) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        assert runs.report()["phase"] == "tasks"
-        process.send_signal(number)
-        runs.finish(process)
-    report = runs.report()
-    assert ended(report) == ("killed", "Job was cancelled or preempted")
-    assert report["detail"] == f"The scheduler ended the job ({signal.Signals(number).name})."
-    assert [entry["exit_code"] for entry in report["tasks"]] == [5]
-    assert runs.result("state") == b"saved\n"
-    assert (runs.code, runs.stdout) == (11, "")
-    assert runs.left_over() == []
-
-
-def test_a_signal_near_the_limit_is_the_limit(runs: Runs) -> None:
-    times = {"walltime_seconds": 1000, "limit_seconds": 12, "reserve_seconds": 1}
-    with runs.start(shell("echo up; exec sleep 100"), **times) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.terminate()
-        runs.finish(process)
-    assert ended(runs.report()) == ("killed", "Walltime limit exceeded")
-
-
-def test_the_schedulers_signal_during_stage_in(runs: Runs) -> None:
-    def hang(_request: Handler) -> None:
-        time.sleep(1)
-
-    with serving(hang) as server:
-        data = (artifact("a", source=server.url), artifact("b", source=server.url))
-        with runs.start(shell("echo never"), artifacts=data) as process:
-            until(lambda: server.seen)
-            assert runs.report()["phase"] == "stage-in"
-            process.terminate()
-            runs.finish(process)
-    assert ended(runs.report()) == ("killed", "Job was cancelled or preempted")
-    assert (runs.code, runs.stdout) == (11, "")
-    assert runs.left_over() == []
-
-
-def test_signals_that_warn_do_no_harm(runs: Runs) -> None:
-    with runs.start(shell("echo up; sleep 0.3")) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.send_signal(signal.SIGUSR1)
-        runs.finish(process)
-    assert ended(runs.report()) == ("completed", "")
 
 
 @pytest.mark.parametrize(
