@@ -24,6 +24,7 @@ except ImportError:  # PyYAML built without libyaml
 __all__ = ["DEEPEST", "YAMLProblem", "parse_yaml"]
 
 DEEPEST = 100  # levels of nesting; libyaml's binding overflows the C stack at some 50,000
+TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 
 STANDARD = "tag:yaml.org,2002:"
 NUMBERS = {
@@ -98,6 +99,8 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = error.problem or error.context or "not YAML"
+        if "maximum nesting depth" in message:  # libyaml 0.2.6 has a limit of its own
+            message = TOO_DEEP
         raise (problem_at(message, mark) if mark else YAMLProblem(message)) from error
     except yaml.YAMLError as error:
         raise YAMLProblem(str(error).partition("\n")[0]) from error
@@ -112,7 +115,6 @@ def refuse_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                message = f"nested more than {DEEPEST} levels deep"
-                raise problem_at(message, event.start_mark)
+                raise problem_at(TOO_DEEP, event.start_mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
