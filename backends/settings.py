@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BackendName", "SiteSettings"]
+__all__ = ["BackendName", "ShellWay", "SiteSettings"]
 
 BackendName = Literal["slurm", "htcondor", "local"]
+ShellWay = Literal["ssh", "srun"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,4 +38,10 @@ class SiteSettings:
     image_cache_gb: float = 20.0
     staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out
     command_timeout_seconds: float = 30.0  # one scheduler command or call
+    # Into running jobs. Slurm: which ways are tried, in this order; none: ssh, srun, and whichever
+    # worked last is the first.
+    shell: tuple[ShellWay, ...] = ()
+    shell_timeout_seconds: float = 20.0  # for one way to answer
+    ssh_known_hosts: str | None = None  # beside the user's and the system's
+    ssh_host_ca: str | None = None  # public keys of authorities that sign the nodes' host keys
     slots: int = 0  # local: jobs at once; 0 means one per core

@@ -33,6 +33,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "image_cache_gb": (0, float("inf")),
     "staging_minutes": (0, float("inf")),
     "command_timeout_seconds": (1, 3600),
+    "shell_timeout_seconds": (1, 3600),
     "slots": (0, float("inf")),
     "url_lifetime_hours": (0.1, 168),  # SigV4's own limit is 7 days
 }
@@ -66,6 +67,8 @@ def convert(key: str, kind: Any, value: Any) -> Any:
     kind = _without_none(kind)
     if get_origin(kind) is Literal:
         return _choice(kind, value)
+    if get_origin(kind) is tuple and get_origin(get_args(kind)[0]) is Literal:
+        return tuple(_choice(get_args(kind)[0], item) for item in _texts(value))
     if key in SECRETS and not isinstance(value, str):
         msg = "must be text in quotes"  # without showing what it is
         raise InvalidValue(msg)

@@ -9,6 +9,9 @@
     +-- BackendError           6  the scheduler refused or failed
     |   +-- BackendUnavailable 7  the scheduler did not answer: what it did is not known
     +-- ConflictError          8  something is in the way: an existing file, a job's state
+    +-- RemoteError            9  a running job's node cannot be reached, or the connection was cut
+        +-- NotReadyError      9  … and may be reached in a moment
+        +-- HostKeyError       9  … as it shows another key than the one that is known of it
 
 Errors are raised where they are known and printed once, by the command line. A message is one
 sentence that names the thing and says what to do about it.
@@ -22,9 +25,12 @@ __all__ = [
     "BackendUnavailable",
     "ConfigError",
     "ConflictError",
+    "HostKeyError",
     "NotFoundError",
+    "NotReadyError",
     "Problem",
     "ProminenceError",
+    "RemoteError",
     "SpecError",
     "StorageError",
     "UsageError",
@@ -114,3 +120,17 @@ class ConflictError(ProminenceError):
     """Something is in the way: a file that exists, a job whose state forbids the request."""
 
     exit_code = 8
+
+
+class RemoteError(ProminenceError):
+    """The node of a running job cannot be reached, or the connection to it was cut."""
+
+    exit_code = 9
+
+
+class NotReadyError(RemoteError):
+    """The node cannot be reached yet; the same request may succeed in a moment."""
+
+
+class HostKeyError(RemoteError):
+    """A host shows another key than the one that is known of it, or one that was revoked."""
