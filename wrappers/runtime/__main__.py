@@ -1,5 +1,7 @@
 """``python3 runner.pyz PLAN``: run the job of one plan. See the package's docstring.
 
+``runner.pyz --enter PLAN`` is the way into the job while it runs (:mod:`.entrance`).
+
 Exit codes: 0 the tasks ran (whatever their own exit codes), 10 failed, 11 killed, 2 wrong usage,
 1 the wrapper itself failed and says why on standard error.
 """
@@ -10,6 +12,8 @@ import sys
 
 def main(arguments: "list[str]") -> int:
     """Run one job; the outermost line, since from a zip file the default hook prints no source."""
+    if len(arguments) == 2 and arguments[0] == "--enter":
+        return enter(os.fsencode(arguments[1]))
     if len(arguments) != 1:
         sys.stderr.write("usage: runner.pyz PLAN\n")
         return 2
@@ -27,6 +31,19 @@ def main(arguments: "list[str]") -> int:
         sys.stderr.write(scrub(traceback.format_exc()))
         if job is not None:
             job.crashed(error)
+        return 1
+
+
+def enter(plan_path: bytes) -> int:
+    """Serve one visit to the job while it runs."""
+    try:
+        from .entrance import serve
+
+        return serve(plan_path)
+    except Exception:  # noqa: BLE001
+        import traceback
+
+        sys.stderr.write(traceback.format_exc())
         return 1
 
 

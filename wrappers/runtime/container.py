@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-    from .scratch import Scratch
+    from .scratch import Folders
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # The runtime keeps these for itself: HOME is ours to set (--home), the others are read-only words of
@@ -57,7 +57,7 @@ def environment(
 
 
 def runtime_environment(
-    host: "Mapping[bytes, bytes]", scratch: "Scratch", variables: "Mapping[str, str]", version: str
+    host: "Mapping[bytes, bytes]", scratch: "Folders", variables: "Mapping[str, str]", version: str
 ) -> "dict[bytes, bytes]":
     """The environment of the runtime itself, which carries the task's in APPTAINERENV_ variables.
 
@@ -117,13 +117,27 @@ def bind(source: bytes, target: bytes) -> "list[bytes]":
 
 
 def argv(
-    runtime: bytes, plan: "dict[str, Any]", task_number: int, image: bytes, scratch: "Scratch"
+    runtime: bytes, plan: "dict[str, Any]", task_number: int, image: bytes, scratch: "Folders"
 ) -> "list[bytes]":
     """The whole command line of a task. What follows the image is the task's own, untouched."""
+    command = plan["tasks"][task_number]["command"]
+    verb = b"run" if command is None else b"exec"
+    words = surroundings(runtime, verb, plan, task_number, image, scratch)
+    return words + [encode(word) for word in command or ()]
+
+
+def surroundings(
+    runtime: bytes,
+    verb: bytes,
+    plan: "dict[str, Any]",
+    task_number: int,
+    image: bytes,
+    scratch: "Folders",
+) -> "list[bytes]":
+    """The command line that runs something where a task runs, up to the image."""
     task = plan["tasks"][task_number]
-    command = task["command"]
     # --silent leaves errors; its notes and warnings would mix with the task's standard error.
-    words = [runtime, b"--silent", b"run" if command is None else b"exec"]
+    words = [runtime, b"--silent", verb]
     words += [b"--contain", b"--cleanenv", b"--home", scratch.work + b":" + HOME]
     words += bind(scratch.tmp, b"/tmp") + bind(scratch.tmp, b"/var/tmp")
     for artifact in plan["artifacts"]:
@@ -136,8 +150,7 @@ def argv(
     words += [b"--pwd", workdir(plan, task)]
     if task.get("app"):
         words += [b"--app", encode(task["app"])]
-    words.append(image)
-    return words + [encode(word) for word in command or ()]
+    return [*words, image]
 
 
 def workdir(plan: "dict[str, Any]", task: "dict[str, Any]") -> bytes:

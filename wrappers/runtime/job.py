@@ -11,6 +11,7 @@ from .metrics import attempt, cpu, provisioned
 from .namespace import of_plan
 from .parallel import run_all
 from .planfile import PlanFile
+from .presence import Presence
 from .process import Watch
 from .report import ReportFile
 from .scratch import Scratch, base_folder, sweep
@@ -40,6 +41,7 @@ class Job:
             start, plan["limit_seconds"], plan["reserve_seconds"], plan["grace_seconds"]
         )
         self.watch = Watch(self.control)
+        self.presence = Presence(self.file.path, self.log)
         report_path = os.path.join(self.file.folder, b"report.json")
         self.report = ReportFile(report_path, plan["job_id"], attempt(), start, self.log)
         self.report.document["cpu"] = cpu()
@@ -50,6 +52,7 @@ class Job:
     def run(self) -> int:
         """Run all of it; returns the exit code. The report is written whatever happens."""
         self.log("job %d begins on %s" % (self.plan["job_id"], os.uname().nodename))
+        self.presence.begin()
         try:
             try:
                 self._stage_in_and_run()
@@ -85,6 +88,7 @@ class Job:
         engine = Engine()
         base = base_folder(self.plan)
         self.scratch = Scratch(base, self.plan["job_id"])
+        self.presence.found_scratch(self.scratch.path)
         self.report.document["provisioned"] = provisioned(self.plan)
         images = self._stage_in(self.scratch, engine)
         self.report.document["runtime_version"] = engine.version
@@ -147,7 +151,14 @@ class Job:
         self.control.start_tasks(self.plan["walltime_seconds"])
         namespace = of_plan(self.plan, scratch.work)
         runner = TaskRunner(
-            self.plan, scratch, namespace, engine, self.watch, self.report, self.log
+            self.plan,
+            scratch,
+            namespace,
+            engine,
+            self.watch,
+            self.report,
+            self.presence,
+            self.log,
         )
         runner.run_all(images.ready)
         if runner.over_time:
@@ -193,6 +204,7 @@ class Job:
 
     def _clean_up(self) -> None:
         """Remove what is ours on the node; what cannot be removed is said in the log."""
+        self.presence.end()
         self.watch.clear()
         if self.scratch is None:
             return

@@ -1,10 +1,10 @@
 """Stage-out: what the plan calls outputs, found in the working directory and stored."""
 
-import fnmatch
 import os
 import stat
 
 from .errors import OUTPUT_MISSING, UPLOAD_FAILED, Stopped, TransferError, UnsafeName
+from .patterns import expand
 from .text import decode, encode, scrub, shown
 from .upload import file_body
 
@@ -122,7 +122,7 @@ class StageOut:
     def _matches(self, pattern: bytes) -> "list[tuple[bytes, bytes]]":
         """The regular files that match, each with its name below the working directory."""
         found = []
-        for name in sorted(self._expand(pattern)):
+        for name in sorted(expand(self.namespace, pattern)):
             path = self.namespace.resolve(name)
             if stat.S_ISREG(os.lstat(path).st_mode):
                 found.append((name.lstrip(b"/"), path))
@@ -130,25 +130,6 @@ class StageOut:
             msg = "no file matches"
             raise Missing(msg)
         return found
-
-    def _expand(self, pattern: bytes) -> "set[bytes]":
-        """Names that match, step by step like a shell: hidden names only where a dot is written."""
-        steps = [step for step in pattern.split(b"/") if step not in (b"", b".")]
-        found = {b"/" if pattern.startswith(b"/") else b""}
-        for step in steps:
-            found = {os.path.join(base, name) for base in found for name in self._step(base, step)}
-        return found
-
-    def _step(self, base: bytes, step: bytes) -> "list[bytes]":
-        if not any(mark in step for mark in (b"*", b"?", b"[")):
-            return [step]
-        try:
-            names = os.listdir(self.namespace.resolve(base))
-        except (OSError, UnsafeName):
-            return []
-        hidden = step.startswith(b".")
-        names = [name for name in names if hidden or not name.startswith(b".")]
-        return fnmatch.filter(names, step)
 
     def _memory(self) -> int:
         part = int(self.plan.document["memory_gb"] * MEMORY_PART * (1 << 30))

@@ -122,23 +122,27 @@ def _scan(path: bytes) -> "list[os.DirEntry[bytes]]":
 
 
 def _member(path: bytes, name: bytes, status: os.stat_result, first: bytes) -> Member:
+    target = os.readlink(path) if stat.S_ISLNK(status.st_mode) else first
+    size = status.st_size if stat.S_ISREG(status.st_mode) and not first else 0
+    return Member(header(name, status, target), path, size)
+
+
+def header(name: bytes, status: os.stat_result, target: bytes = b"") -> bytes:
+    """The header of a folder, a link to ``target``, or a file; with a target, of another name for that."""
     info = tarfile.TarInfo(_text(name))
     info.mode = stat.S_IMODE(status.st_mode)
     info.mtime = int(status.st_mtime)
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFDIR:
+    info.linkname = _text(target)
+    if stat.S_ISDIR(status.st_mode):
         info.type = tarfile.DIRTYPE
-    elif kind == stat.S_IFLNK:
+    elif stat.S_ISLNK(status.st_mode):
         info.type = tarfile.SYMTYPE
-        info.linkname = _text(os.readlink(path))
-    elif first:
+    elif target:
         info.type = tarfile.LNKTYPE
-        info.linkname = _text(first)
     else:
         info.size = status.st_size
     # GNU's format holds names of any bytes and any length, and sizes beyond 8 GiB.
-    header = info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-    return Member(header, path, info.size)
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def _text(name: bytes) -> str:

@@ -9,14 +9,14 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
-    from typing import Optional
+    from typing import Callable, Optional
 
     from .control import Control
 
 TERM_SECONDS = 8.0  # between SIGTERM and SIGKILL
 CLEAR_SECONDS = 5.0  # for killed processes to be gone
 SETTLE_SECONDS = 1.0  # for a scheduler's signal to arrive after it killed the task itself
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
 class Ended:
@@ -59,17 +59,23 @@ class Watch:
             pass
 
     def run(
-        self, argv: "list[bytes]", env: "dict[bytes, bytes]", cwd: bytes, stdout: "Optional[int]"
+        self,
+        argv: "list[bytes]",
+        env: "dict[bytes, bytes]",
+        cwd: bytes,
+        stdout: "Optional[int]",
+        began: "Callable[[int], None]" = lambda _pid: None,
     ) -> Ended:
         """Run to its end, or to ``control``'s: then SIGTERM, a few seconds, SIGKILL.
 
-        The program gets its own session. When this returns, no process of it is left. Raises
-        OSError where it cannot be started.
+        The program gets its own session; ``began`` is told its process id. When this returns, no
+        process of it is left. Raises OSError where it cannot be started.
         """
         start = time.time()
         child = subprocess.Popen(
             argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True
         )
+        began(child.pid)
         over_time = False
         ended = None
         while ended is None:
@@ -97,7 +103,7 @@ class Watch:
         """Kill and reap whatever is still there below us; False where something would not die."""
         end = time.time() + CLEAR_SECONDS
         while time.time() < end:
-            for pid in _children():
+            for pid in children(os.getpid()):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -137,21 +143,33 @@ def _signal_session(pid: int, number: int) -> None:
 
 def adopt_orphans() -> None:
     """Have processes whose parents end become our children, so that none outlives its task."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # without it sessions are killed all the same
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the one that started it is."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
-        pass  # a Python without ctypes: sessions are killed all the same
+        pass  # a Python without ctypes
 
 
-def _children() -> "list[int]":
-    """Our children: from /proc, which says it in one file where the kernel is built so."""
+def children(pid: int) -> "list[int]":
+    """A process's children: from /proc, which says it in a few files where the kernel is built so."""
+    found: "list[int]" = []
     try:
-        with open("/proc/self/task/%d/children" % os.getpid(), "rb") as stream:
-            return [int(word) for word in stream.read().split()]
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/children" % (pid, thread), "rb") as stream:
+                found += [int(word) for word in stream.read().split()]
     except OSError:
-        return [pid for pid in _processes() if _parent(pid) == os.getpid()]
+        return [other for other in _processes() if _parent(other) == pid]
+    return found
 
 
 def _processes() -> "list[int]":

@@ -36,8 +36,18 @@ def base_folder(plan: "dict[str, Any]") -> bytes:
     return b"/tmp"
 
 
-class Scratch:
-    """``work`` is the containers' /home/user, ``tmp`` their /tmp; the rest is the runtime's.
+class Folders:
+    """``work`` is the containers' /home/user, ``tmp`` their /tmp; the rest is the runtime's."""
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self.work, self.tmp, self.images, self.cache, self.build = (
+            os.path.join(path, folder) for folder in FOLDERS
+        )
+
+
+class Scratch(Folders):
+    """The folders, made for this job.
 
     A lock is held on it for as long as this process lives, so that :func:`sweep` can tell a folder
     that a killed job left from one that is in use, over PID namespaces too.
@@ -50,7 +60,7 @@ class Scratch:
             raise JobFailed(SCRATCH_FAILED, detail)
         try:
             os.makedirs(base, exist_ok=True)
-            self.path = _make(base, job_id)
+            super().__init__(_make(base, job_id))
             self._lock = _lock(self.path)
             for folder in FOLDERS:
                 os.mkdir(os.path.join(self.path, folder), 0o700)
@@ -58,9 +68,6 @@ class Scratch:
             detail = "Scratch folder in %s: %s." % (shown(base), error.strerror)
             raise JobFailed(SCRATCH_FAILED, detail) from error
         self.base = base
-        self.work, self.tmp, self.images, self.cache, self.build = (
-            os.path.join(self.path, folder) for folder in FOLDERS
-        )
 
     def remove(self) -> None:
         """Remove it whole, read-only folders too; raises OSError where something stays."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .images import Image
     from .log import Log
     from .namespace import Namespace
+    from .presence import Presence
     from .process import Ended, Watch
     from .report import ReportFile
     from .scratch import Scratch
@@ -31,6 +32,7 @@ class TaskRunner:
         engine: "Engine",
         watch: "Watch",
         report: "ReportFile",
+        presence: "Presence",
         log: "Log",
     ) -> None:
         self.plan = plan
@@ -39,6 +41,7 @@ class TaskRunner:
         self.engine = engine
         self.watch = watch
         self.report = report
+        self.presence = presence
         self.log = log
         self.memory_killed = False
         self.over_time = False
@@ -84,11 +87,20 @@ class TaskRunner:
         kills = memory_kills()
         self.log("task %d: begins" % number)
         try:
-            ended = self.watch.run(words, env, self.scratch.work, stdout)
+            ended = self.watch.run(
+                words,
+                env,
+                self.scratch.work,
+                stdout,
+                lambda pid: self.presence.task_begins(
+                    number, image.path, self.engine.path, self.engine.version, pid
+                ),
+            )
         except OSError as error:
             detail = "Task %d: %s." % (number, error.strerror)
             raise JobFailed(TASK_NOT_STARTED, detail) from error
         finally:
+            self.presence.task_ended()
             if stdout is not None:
                 os.close(stdout)
         self.over_time = ended.over_time

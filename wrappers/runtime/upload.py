@@ -161,34 +161,39 @@ class Uploader:
         return False
 
     def _to_folder(self, folder: bytes, name: str, body: Body) -> "tuple[int, str]":
-        from .ahead import read_ahead
+        return store_in_folder(folder, name, body.blocks(), self.control)
 
-        path = os.path.join(folder, encode(name))
-        part = os.path.join(
-            os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii")
-        )
-        digest = hashlib.sha256()
-        size = 0
+
+def store_in_folder(
+    folder: bytes, name: str, blocks: "Iterator[bytes]", control: "Control"
+) -> "tuple[int, str]":
+    """Write a file under a temporary name and rename it; returns size and SHA-256."""
+    from .ahead import read_ahead
+
+    path = os.path.join(folder, encode(name))
+    part = os.path.join(os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii"))
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(part, flags, 0o600)
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(part, flags, 0o600)
-            try:
-                for block in read_ahead(_hashed(body.blocks(), digest)):
-                    self.control.check()
-                    write_all(descriptor, block)
-                    size += len(block)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(part, path)
-        except OSError as error:
-            msg = "%s" % (error.strerror or error)
-            raise TransferError(msg) from error
+            for block in read_ahead(_hashed(blocks, digest)):
+                control.check()
+                write_all(descriptor, block)
+                size += len(block)
+            os.fsync(descriptor)
         finally:
-            if os.path.lexists(part):
-                os.unlink(part)
-        return size, digest.hexdigest()
+            os.close(descriptor)
+        os.rename(part, path)
+    except OSError as error:
+        msg = "%s" % (error.strerror or error)
+        raise TransferError(msg) from error
+    finally:
+        if os.path.lexists(part):
+            os.unlink(part)
+    return size, digest.hexdigest()
 
 
 def _hashed(blocks: "Iterator[bytes]", digest: "Any") -> "Iterator[bytes]":
