@@ -14,7 +14,9 @@ from typing import Literal, Protocol
 __all__ = [
     "Backend",
     "Cause",
+    "Channel",
     "Condition",
+    "JobShell",
     "SchedulerState",
     "Stream",
     "Submission",
@@ -100,10 +102,55 @@ class SchedulerState:
     nodes: tuple[str, ...] = ()
 
 
+class Channel(Protocol):
+    """A program that runs on a job's node: its standard input and output as bytes.
+
+    One thread may read while another writes. RemoteError where the connection is cut.
+    """
+
+    def read(self, size: int, *, timeout_seconds: float | None = None) -> bytes:
+        """What the program has written, at most ``size`` bytes and at least one; none at its end.
+
+        Raises TimeoutError where nothing has come within ``timeout_seconds``.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Give all of ``data`` to the program; waits while it takes none."""
+
+    def close_input(self) -> None:
+        """Let the program find the end of its standard input."""
+
+    def messages(self) -> str:
+        """The last of what the program, and whatever carries it, have said on standard error."""
+
+    def exit_code(self) -> int | None:
+        """How the program ended, once it has; None where that is not known (yet)."""
+
+    def close(self) -> None:
+        """End the program where it still runs, by closing its streams, and wait for its end."""
+
+
+class JobShell(Protocol):
+    """A way to run programs where a job runs, as the user whose job it is."""
+
+    way: str  # for messages: "ssh to node1"
+    folder: str  # of the plan on the node; empty: where the scheduler's own scratch variable says
+
+    def open(self, argv: Sequence[str]) -> Channel:
+        """Start a program; RemoteError where that cannot be asked for."""
+
+    def close(self) -> None:
+        """Leave no connection, process or key file behind."""
+
+
 class Backend(Protocol):
     """An engine. A handle is the scheduler's own id as text (``4711``, ``12.0``)."""
 
     name: str  # "slurm", "htcondor", "local"
+    # How a shell can be opened where a job runs, in the order in which that is tried.
+    ways: tuple[str, ...]
+    # Whether the streams of a running job are in its folder here, as they are written.
+    writes_into_folder: bool
 
     def submit(self, submission: Submission) -> str:
         """Hand one job over; return its handle.
@@ -140,4 +187,12 @@ class Backend(Protocol):
         """What the job has written to ``stream`` so far, in blocks; from ``folder`` or the node.
 
         Yields nothing where there is nothing yet.
+        """
+
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+        """A shell on a node of a running job, by one of :attr:`ways`.
+
+        ``node`` is one of :attr:`SchedulerState.nodes`, ``folder`` the job's. Raises RemoteError, whose
+        message says what was in the way; where it may pass (the job has just begun), a
+        NotReadyError.
         """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prominence_hpc.errors import BackendError, BackendUnavailable
 
-__all__ = ["Completed", "find_program", "first_line", "log", "run_command"]
+__all__ = ["Completed", "find_program", "first_line", "log", "run_command", "start_command"]
 
 _SHOWN_CHARACTERS = 400
 
@@ -49,11 +49,7 @@ def run_command(
     within ``timeout_seconds``: it is killed, and what it had already asked of the scheduler is not
     known.
     """
-    program = find_program(argv[0])
-    if program is None:
-        msg = f"{argv[0]} is not installed here, or not on PATH."
-        raise BackendError(msg, argv=argv)
-    log(f"run {list(argv)!r}")
+    program = _program(argv)
     try:
         ended = subprocess.run(
             [program, *argv[1:]],
@@ -67,8 +63,7 @@ def run_command(
     except subprocess.TimeoutExpired as error:
         raise _timed_out(argv, timeout_seconds) from error
     except OSError as error:
-        msg = f"{argv[0]} cannot be run: {error.strerror}."
-        raise BackendError(msg, argv=argv) from error
+        raise _not_run(argv, error) from error
     completed = Completed(
         tuple(argv),
         ended.returncode,
@@ -77,6 +72,44 @@ def run_command(
     )
     log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
     return completed
+
+
+def start_command(
+    argv: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a program with pipes for its three streams; it is the caller's to end.
+
+    It has a session of its own: the terminal's Ctrl-C is for us, not for it. Raises BackendError
+    where the program is not installed or may not be run.
+    """
+    program = _program(argv)
+    try:
+        return subprocess.Popen(
+            [program, *argv[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=None if environment is None else dict(environment),
+            umask=0o077,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _not_run(argv, error) from error
+
+
+def _program(argv: Sequence[str]) -> str:
+    program = find_program(argv[0])
+    if program is None:
+        msg = f"{argv[0]} is not installed here, or not on PATH."
+        raise BackendError(msg, argv=argv)
+    log(f"run {list(argv)!r}")
+    return program
+
+
+def _not_run(argv: Sequence[str], error: OSError) -> BackendError:
+    msg = f"{argv[0]} cannot be run: {error.strerror}."
+    return BackendError(msg, argv=argv)
 
 
 def first_line(text: str) -> str:

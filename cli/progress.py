@@ -8,7 +8,7 @@ __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(label: str, total_bytes: int) -> Iterator[Callable[[int], None] | None]:
+def progress_bar(label: str, total_bytes: int | None) -> Iterator[Callable[[int], None] | None]:
     """Yields what is to be told how many more bytes were moved, or None where nobody looks."""
     if not sys.stdout.isatty():
         yield None

@@ -1,4 +1,4 @@
-"""``prominence stdout`` and ``stderr``: what a job has written."""
+"""``prominence stdout``, ``stderr`` and ``logs``: what a job has written."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -10,37 +10,108 @@ from prominence_hpc.cli.ids import JobReference
 from prominence_hpc.cli.output import warn
 
 if TYPE_CHECKING:
+    from prominence_hpc.adapter.remote.follow import LogName
     from prominence_hpc.backends.base import Stream
 
-__all__ = ["stderr_command", "stdout_command"]
+__all__ = ["logs_command", "stderr_command", "stdout_command"]
+
+
+tail_option = click.option(
+    "-t", "--tail", is_flag=True, help="Go on as the job writes, until it has ended."
+)
+node_option = click.option(
+    "-n", "--node", type=int, default=0, metavar="N", help="Of node N of the job, from 0."
+)
 
 
 @click.command("stdout", cls=JobReference)
+@tail_option
+@node_option
 @flag_options
 @click.argument("job_id", metavar="[job] ID", type=int)
-def stdout_command(*, job_id: int) -> None:
+def stdout_command(*, job_id: int, tail: bool, node: int) -> None:
     """Print what a job's tasks have written to standard output, while it runs or after."""
-    print_stream(job_id, "stdout")
+    print_stream(job_id, "stdout", tail=tail, node=node)
 
 
 @click.command("stderr", cls=JobReference)
+@tail_option
+@node_option
 @flag_options
 @click.argument("job_id", metavar="[job] ID", type=int)
-def stderr_command(*, job_id: int) -> None:
+def stderr_command(*, job_id: int, tail: bool, node: int) -> None:
     """Print what a job's tasks have written to standard error, while it runs or after."""
-    print_stream(job_id, "stderr")
+    print_stream(job_id, "stderr", tail=tail, node=node)
 
 
-def print_stream(job_id: int, stream: "Stream") -> None:
+def print_stream(job_id: int, stream: "Stream", *, tail: bool, node: int) -> None:
     """Bytes as they are: a job's output need not be text."""
     from prominence_hpc.adapter.jobs import read_stream
+    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow
     from prominence_hpc.cli.session import workspace
 
-    record, blocks = read_stream(workspace(), job_id, stream)
-    written = 0
-    for block in blocks:
-        sys.stdout.buffer.write(block)
-        written += len(block)
-    sys.stdout.buffer.flush()
+    session = workspace()
+    check_node_of_streams(session, job_id, node)
+    if tail:
+        for _, block in follow(session, job_id, [stream], warn):
+            write(block)
+        return
+    record, blocks = read_stream(session, job_id, stream)
+    written = sum(map(write, blocks))
     if not written and record.status == "failed":
         warn(f"Job {job_id} failed and wrote nothing: {record.status_reason}")
+
+
+def write(block: bytes) -> int:
+    """At once, for those who watch."""
+    sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()
+    return len(block)
+
+
+@click.command("logs", cls=JobReference)
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the job has ended.")
+@node_option
+@flag_options
+@click.argument("job_id", metavar="[job] ID", type=int)
+def logs_command(*, job_id: int, following: bool, node: int) -> None:
+    """Print both streams of a job, and what its wrapper did when.
+
+    Standard output comes on standard output; standard error, and the wrapper's lines after "|",
+    on standard error.
+    """
+    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, so_far
+    from prominence_hpc.cli.session import workspace
+
+    session = workspace()
+    check_node_of_streams(session, job_id, node)
+    names: list[LogName] = ["wrapper.log", "stdout", "stderr"]
+    pieces = follow(session, job_id, names, warn) if following else so_far(session, job_id, names)
+    lines = WrapperLines()
+    for name, block in pieces:
+        if name == "stdout":
+            write(block)
+        else:
+            sys.stderr.buffer.write(lines.shown(block) if name == "wrapper.log" else block)
+            sys.stderr.buffer.flush()
+
+
+class WrapperLines:
+    """``wrapper.log`` in whole lines, its time of day, and a mark before each."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def shown(self, block: bytes) -> bytes:
+        """Every line that is whole with this block.
+
+        >>> WrapperLines().shown(b"2026-11-25T03:36:24.123Z task 0: begins\\nhalf")
+        b'| 03:36:24 task 0: begins\\n'
+        """
+        *lines, self._begun = (self._begun + block).split(b"\n")
+        return b"".join(b"| " + short(line) + b"\n" for line in lines)
+
+
+def short(line: bytes) -> bytes:
+    stamp, _, rest = line.partition(b" ")
+    return stamp[11:19] + b" " + rest

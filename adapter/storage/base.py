@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from prominence_hpc.wrappers.plan import Destination
 
-__all__ = ["ObjectInfo", "Progress", "Storage", "StorageSettings"]
+__all__ = ["ObjectInfo", "PartUpload", "Progress", "Storage", "StorageSettings"]
 
 # Told how many more bytes have been moved; called from any thread.
 Progress = Callable[[int], None]
@@ -46,6 +46,19 @@ class ObjectInfo:
     modified: datetime | None = None  # UTC
     sha256: str | None = None
     version: str = ""  # ETag or the like: changes when the content does
+
+
+class PartUpload(Protocol):
+    """An object that somebody else sends in parts, whose number nobody knows before the last."""
+
+    def url(self, number: int) -> str:
+        """Where part ``number``, from 1, is put. No request is made."""
+
+    def complete(self, tags: Sequence[str]) -> None:
+        """All parts are there; ``tags`` are the entity tags that came back for each, in order."""
+
+    def abandon(self) -> None:
+        """Nothing of it is kept."""
 
 
 class Storage(Protocol):
@@ -98,6 +111,9 @@ class Storage(Protocol):
 
     def destination_prefix(self, prefix: str) -> Destination:
         """Where a node writes objects whose names it alone will know, below ``prefix``."""
+
+    def begin_parts(self, key: str) -> PartUpload:
+        """Begin to store ``key`` in parts. A folder, which takes files of any size, raises StorageError."""
 
     def prepare(self, prefix: str) -> None:
         """Make sure that nodes can write below ``prefix`` (a folder is made); S3: nothing to do."""

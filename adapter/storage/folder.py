@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from prominence_hpc.adapter.storage.base import ObjectInfo, Progress
+from prominence_hpc.adapter.storage.base import ObjectInfo, PartUpload, Progress
 from prominence_hpc.adapter.storage.checksums import forget, read_checksum, write_checksum
 from prominence_hpc.adapter.storage.keys import check_key, is_hidden
 from prominence_hpc.adapter.storage.local import (
@@ -151,6 +151,10 @@ class FolderStorage:
 
     def destination_prefix(self, prefix: str) -> Destination:
         return Destination(method="folder", path=str(self._checked(prefix.rstrip("/"))))
+
+    def begin_parts(self, key: str) -> PartUpload:
+        msg = f"{key} cannot be stored in parts: the folder {self.root} takes whole files."
+        raise StorageError(msg)
 
     def prepare(self, prefix: str) -> None:
         self._make_folders(f"{prefix.rstrip('/')}/")

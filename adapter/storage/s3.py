@@ -11,7 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prominence_hpc.adapter.storage.base import ObjectInfo, Progress, StorageSettings
+from prominence_hpc.adapter.storage.base import (
+    ObjectInfo,
+    PartUpload,
+    Progress,
+    StorageSettings,
+)
 from prominence_hpc.adapter.storage.client import Client
 from prominence_hpc.adapter.storage.credentials import find_credentials
 from prominence_hpc.adapter.storage.faults import Refusal, parse_refusal, refusal
@@ -140,11 +145,11 @@ class S3Storage:
         download(self, key, target, sha256=sha256, progress=progress)
 
     def source(self, info: ObjectInfo) -> str:
-        return self._presign("GET", info.key)
+        return self.presign("GET", info.key)
 
     def destination(self, key: str) -> Destination:
         check_key(key)
-        return Destination(method="put", url=self._presign("PUT", key))
+        return Destination(method="put", url=self.presign("PUT", key))
 
     def destination_prefix(self, prefix: str) -> Destination:
         check_key(prefix.rstrip("/"))
@@ -163,18 +168,26 @@ class S3Storage:
             method="post", url=client.location.url + client.location.path, fields=fields
         )
 
+    def begin_parts(self, key: str) -> PartUpload:
+        check_key(key)
+        from prominence_hpc.adapter.storage.parts import S3Parts
+
+        return S3Parts(self, key)
+
     def prepare(self, prefix: str) -> None:
         """Nothing to do: S3 has no folders."""
 
     def temporary_url(self, key: str) -> str:
-        return self._presign("GET", key)
+        return self.presign("GET", key)
 
-    def _presign(self, method: str, key: str) -> str:
+    def presign(self, method: str, key: str, query: Sequence[tuple[str, str]] = ()) -> str:
+        """A URL that lets whoever has it make this one request."""
         client = self.client
         request = Request(
             method=method,
             host=client.location.endpoint.authority,
             path=client.location.path + quote_key(key),
+            query=query,
         )
         now = time.time()
         seconds = self._url_seconds(now)

@@ -59,7 +59,12 @@ _FIRST = (
     "CREATE TABLE answers (site TEXT PRIMARY KEY, time REAL NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # By which of a site's ways the nodes of running jobs were last reached.
+    "CREATE TABLE ways (site TEXT PRIMARY KEY, way TEXT NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 
 
 def version(connection: "sqlite3.Connection") -> int:

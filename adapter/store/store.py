@@ -203,6 +203,11 @@ class Store:
         with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (site, now))
 
+    def remember_way(self, site: str, way: str) -> None:
+        """The nodes of the site were reached by this way."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO ways VALUES (?, ?)", (site, way))
+
     def mark_deleted(self, job_ids: Iterable[int]) -> None:
         """The user wants these jobs ended; the ones that have ended already stay as they are."""
         self._mark("deleted = 1", job_ids, "final = 0")
@@ -241,6 +246,12 @@ class Store:
         with self._database.reading() as connection:
             found = _records(connection, f"WHERE {schema.LISTED} AND final = 0 ORDER BY id")
         return [record for record in found if site is None or record.site == site]
+
+    def remembered_way(self, site: str) -> str | None:
+        """The way by which the site's nodes were last reached; None where none is known."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT way FROM ways WHERE site = ?", (site,)).fetchone()
+        return None if row is None else str(row[0])
 
     def unconfirmed(self) -> list[JobRecord]:
         """Jobs of which it is not known whether the scheduler has them, in order of id."""

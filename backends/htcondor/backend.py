@@ -4,7 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
+from prominence_hpc.backends.base import (
+    Condition,
+    JobShell,
+    SchedulerState,
+    Stream,
+    Submission,
+)
 from prominence_hpc.backends.htcondor import client, render, running_output
 from prominence_hpc.backends.htcondor.parse import STATE_ATTRIBUTES, handle_of, state_of
 from prominence_hpc.backends.job_folder import read_stream, write_private
@@ -30,6 +36,8 @@ class HTCondorBackend:
     """
 
     name = "htcondor"
+    ways: tuple[str, ...] = ("condor_ssh_to_job",)
+    writes_into_folder = False
 
     def __init__(self, settings: SiteSettings) -> None:
         self._settings = settings
@@ -116,6 +124,12 @@ class HTCondorBackend:
             yield from read_stream(folder, stream)
         elif written:
             yield written
+
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:  # noqa: ARG002
+        """See :meth:`.Backend.open_shell`; HTCondor alone knows how to reach the node."""
+        from prominence_hpc.backends.htcondor.ssh_to_job import open_shell
+
+        return open_shell(handle, timeout_seconds=self._settings.shell_timeout_seconds)
 
     def _running(self, handles: Sequence[str]) -> dict[str, Path]:
         """The folders of those that run; none where the schedd does not say."""

@@ -1,4 +1,4 @@
-"""The two dialects in which values reach HTCondor: ClassAd strings, and submit descriptions' lines.
+"""The dialects in which values reach HTCondor: ClassAd strings, submit descriptions' lines, arguments.
 
 https://htcondor.readthedocs.io/en/latest/man-pages/condor_submit.html and
 https://htcondor.readthedocs.io/en/latest/classads/classad-mechanism.html
@@ -8,7 +8,16 @@ from collections.abc import Iterable
 
 from prominence_hpc.errors import BackendError
 
-__all__ = ["classad_list", "classad_string", "readable", "submit_value"]
+__all__ = ["arguments", "classad_list", "classad_string", "readable", "submit_value"]
+
+
+def arguments(words: Iterable[str]) -> str:
+    """A command line in one text, by the rules of condor_submit(1), "arguments", without its quotes.
+
+    >>> print(arguments(["/bin/cat", "it's here"]))
+    '/bin/cat' 'it''s here'
+    """
+    return " ".join("'" + word.replace("'", "''") + "'" for word in words)
 
 
 def readable(text: str) -> str:

@@ -8,7 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
+from prominence_hpc.backends.base import (
+    Condition,
+    JobShell,
+    SchedulerState,
+    Stream,
+    Submission,
+)
+from prominence_hpc.backends.command_shell import CommandShell
 from prominence_hpc.backends.environment import job_environment
 from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.local.record import Record, is_alive, read_record, state_of
@@ -35,6 +42,8 @@ class LocalBackend:
     """
 
     name = "local"
+    ways: tuple[str, ...] = ("this machine",)
+    writes_into_folder = True
 
     def __init__(self, settings: SiteSettings, state_folder: Path) -> None:
         self._settings = settings
@@ -88,6 +97,10 @@ class LocalBackend:
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:  # noqa: ARG002
         """See :meth:`.Backend.output`."""
         return read_stream(folder, stream)
+
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:  # noqa: ARG002
+        """See :meth:`.Backend.open_shell`; the job is here."""
+        return CommandShell(way, str(folder), (), job_environment())
 
     def _ticket(self, submission: Submission) -> dict[str, object]:
         # Which programs a job finds is this machine's affair, not a login node's: PATH is kept.

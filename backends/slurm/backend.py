@@ -3,19 +3,25 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prominence_hpc.backends.base import (
     Condition,
+    JobShell,
     SchedulerState,
     Stream,
     Submission,
 )
+from prominence_hpc.backends.command_shell import CommandShell
 from prominence_hpc.backends.environment import job_environment
 from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.run_command import Completed, find_program, run_command
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import parse, refusals, render
 from prominence_hpc.wrappers.job_script import render_job_script
+
+if TYPE_CHECKING:
+    from prominence_hpc.backends.ssh.policy import SSHPolicy
 
 __all__ = ["SlurmBackend"]
 
@@ -33,6 +39,8 @@ class SlurmBackend:
     """
 
     name = "slurm"
+    ways: tuple[str, ...] = ("ssh", "srun")
+    writes_into_folder = True
 
     def __init__(self, settings: SiteSettings) -> None:
         self._settings = settings
@@ -98,6 +106,25 @@ class SlurmBackend:
         """See :meth:`.Backend.output`; the node writes into the folder."""
         return read_stream(folder, stream)
 
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+        """See :meth:`.Backend.open_shell`; a step of the job, or ssh to the node."""
+        if way == "srun":
+            prefix = render.srun_argv(handle, node)
+            return CommandShell(f"srun to {node}", str(folder), prefix, self._environment())
+        from prominence_hpc.backends.ssh.shell import open_ssh_shell
+
+        return open_ssh_shell(node, str(folder), self._ssh_policy())
+
+    def _ssh_policy(self) -> "SSHPolicy":
+        from prominence_hpc.backends.ssh.policy import SSHPolicy
+
+        settings = self._settings
+        return SSHPolicy(
+            known_hosts_files=_files(settings.ssh_known_hosts),
+            host_ca_files=_files(settings.ssh_host_ca),
+            timeout_seconds=settings.shell_timeout_seconds,
+        )
+
     def _ask(self, argv: Sequence[str]) -> str:
         ended = self._run(argv)
         if ended.returncode != 0:
@@ -115,10 +142,14 @@ class SlurmBackend:
             return ""
         raise refusals.query_error(ended)
 
-    def _run(self, argv: Sequence[str]) -> Completed:
+    def _environment(self) -> dict[str, str]:
         environment = job_environment()
         if "SLURM_CONF" in os.environ:
             environment["SLURM_CONF"] = os.environ["SLURM_CONF"]
+        return environment
+
+    def _run(self, argv: Sequence[str]) -> Completed:
+        environment = self._environment()
         if argv[0] != "sbatch":  # whose environment is the job's
             environment["SLURM_TIME_FORMAT"] = "%s"
         return run_command(
@@ -126,3 +157,7 @@ class SlurmBackend:
             timeout_seconds=self._settings.command_timeout_seconds,
             environment=environment,
         )
+
+
+def _files(path: str | None) -> tuple[Path, ...]:
+    return (Path(path).expanduser(),) if path else ()

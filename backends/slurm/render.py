@@ -24,6 +24,7 @@ __all__ = [
     "sbatch_argv",
     "sbatch_quote",
     "squeue_argv",
+    "srun_argv",
 ]
 
 # A longer comment or name is refused ("Pathname of a file, directory or other parameter too long").
@@ -135,6 +136,27 @@ def sacct_argv(user: int, *, handles: Sequence[str] = (), tags: bool = False) ->
         f"--starttime={HISTORY_START}",
         *chosen,
         f"--format={_SACCT_TAG_FIELDS if tags else _SACCT_STATE_FIELDS}",
+    ]
+
+
+def srun_argv(handle: str, node: str) -> list[str]:
+    """What a program's command line is added to, to run it as a step of a job, on one of its nodes.
+
+    The step takes part in what the job has (``--overlap``), and waits for nothing. Messages of srun
+    itself come on standard error, with the program's.
+    """
+    return [
+        "srun",
+        "--overlap",
+        f"--jobid={handle}",
+        f"--nodelist={node}",
+        "--nodes=1",
+        "--ntasks=1",
+        "--mpi=none",
+        "--unbuffered",
+        "--quiet",
+        "--chdir=/",  # the login node's folder need not be there
+        "--job-name=prominence",
     ]
 
 

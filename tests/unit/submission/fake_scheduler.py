@@ -12,7 +12,13 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder, write_private
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import write_submission
-from prominence_hpc.backends.base import Condition, SchedulerState, Stream, Submission
+from prominence_hpc.backends.base import (
+    Condition,
+    JobShell,
+    SchedulerState,
+    Stream,
+    Submission,
+)
 from prominence_hpc.errors import BackendError, BackendUnavailable
 
 Mood = Literal["answers", "refuses", "silent", "takes it, silent", "takes it later, silent"]
@@ -26,6 +32,8 @@ class FakeBackend:
     mood: Mood = "answers"
     delay_seconds: float = 0.0
     name: str = "fake"
+    ways: tuple[str, ...] = ()
+    writes_into_folder: bool = True
 
     def submit(self, submission: Submission) -> str:
         time.sleep(self.delay_seconds)
@@ -87,6 +95,9 @@ class FakeBackend:
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         yield f"{handle} {folder} {stream}".encode()
+
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+        raise AssertionError((way, handle, node, folder))
 
     def _answer(self) -> None:
         if self.mood != "answers":

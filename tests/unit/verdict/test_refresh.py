@@ -12,7 +12,14 @@ from prominence_hpc.adapter.refresh import Refreshed, refresh
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder
 from prominence_hpc.adapter.store.store import Store
-from prominence_hpc.backends.base import Cause, Condition, SchedulerState, Stream, Submission
+from prominence_hpc.backends.base import (
+    Cause,
+    Condition,
+    JobShell,
+    SchedulerState,
+    Stream,
+    Submission,
+)
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ProminenceError
 from prominence_hpc.wrappers.report import REPORT_VERSION, Report
 
@@ -33,6 +40,8 @@ class ScriptedBackend:
     broken: ProminenceError | None = None  # what is raised instead of silence
     calls: list[tuple[str, list[str]]] = field(default_factory=list)
     name: str = "scripted"
+    ways: tuple[str, ...] = ()
+    writes_into_folder: bool = True
 
     def _asked(self, verb: str, handles: Sequence[str]) -> None:
         self.calls.append((verb, sorted(handles)))
@@ -56,6 +65,9 @@ class ScriptedBackend:
 
     def cancel(self, handles: Sequence[str]) -> None:
         self._asked("cancel", handles)
+
+    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+        raise AssertionError((way, handle, node, folder))
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         raise AssertionError(handle, folder, stream)

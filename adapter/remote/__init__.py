@@ -1,0 +1,1 @@
+"""Into running jobs: commands beside their tasks, snapshots of their files, output as it is written."""
