@@ -149,6 +149,8 @@ class Backend(Protocol):
     name: str  # "slurm", "htcondor", "local"
     # How a shell can be opened where a job runs, in the order in which that is tried.
     ways: tuple[str, ...]
+    # Whether a shell needs the job's handle alone: the way itself finds the node, where it is the first.
+    finds_node: bool
     # Whether the streams of a running job are in its folder here, as they are written.
     writes_into_folder: bool
 
@@ -192,7 +194,8 @@ class Backend(Protocol):
     def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
         """A shell on a node of a running job, by one of :attr:`ways`.
 
-        ``node`` is one of :attr:`SchedulerState.nodes`, ``folder`` the job's. Raises RemoteError, whose
+        ``node`` is one of :attr:`SchedulerState.nodes`, or empty where :attr:`finds_node`; ``folder`` is
+        the job's. Raises RemoteError, whose
         message says what was in the way; where it may pass (the job has just begun), a
         NotReadyError.
         """

@@ -16,8 +16,9 @@ __all__ = ["exec_command"]
 
 # What makes a text more than the name of a program: then a shell is to read it.
 SHELL_CHARACTERS = frozenset(" \t\n|&;<>()$`\\\"'*?[]#~=%{}!")
-# Options that take a value, which is no part of the command.
-WITH_VALUE = ("-n", "--node", "--timeout")
+# Options that take a value, which is no part of the command; of short ones in a row the last does.
+WITH_VALUE = ("--node", "--timeout")
+SHORT_WITH_VALUE = "n"
 
 
 class ExecCommand(click.Command):
@@ -46,7 +47,7 @@ def split_command(args: list[str]) -> tuple[list[str], list[str], bool]:
             return ours, args[index + 1 :], True
         if word.startswith("-"):
             ours.append(word)
-            if word in WITH_VALUE and index + 1 < len(args):
+            if takes_value(word) and index + 1 < len(args):
                 ours.append(args[next(words)])
         elif have_id:
             return ours, args[index:], False
@@ -54,6 +55,17 @@ def split_command(args: list[str]) -> tuple[list[str], list[str], bool]:
             have_id = True
             ours.append(word)
     return ours, [], False
+
+
+def takes_value(option: str) -> bool:
+    """Whether the next word belongs to this option.
+
+    >>> takes_value("--node"), takes_value("-itn"), takes_value("-n1"), takes_value("--node=1")
+    (True, True, False, False)
+    """
+    if option.startswith("--"):
+        return option in WITH_VALUE
+    return option.find(SHORT_WITH_VALUE) == len(option) - 1
 
 
 @click.command("exec", cls=ExecCommand)

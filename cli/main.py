@@ -14,7 +14,7 @@ from prominence_hpc import __version__
 from prominence_hpc.cli.flags import Flags, flag_options
 from prominence_hpc.errors import ProminenceError, SpecError
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "entry", "main"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -76,6 +76,26 @@ def cli() -> None:
     4 no such job, object or file; 5 object storage; 6 the scheduler refused;
     7 the scheduler did not answer; 8 something is in the way. "prominence wait" adds its own.
     """
+
+
+def entry() -> None:
+    """The installed program: as :func:`main`, and gone at once.
+
+    The interpreter would take longer to put away all its modules than some commands take.
+    """
+    import os
+
+    code = 1
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it any more
+            code = code or 1
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 __all__ = [
     "ACK",
     "ADDRESS",
+    "BEAT",
+    "BEAT_SECONDS",
     "DONE",
     "ENTER_ARGV",
     "ERROR",
@@ -68,7 +70,10 @@ TOTAL = b"T"
 PROGRESS = b"P"
 PART = b"Q"
 NOTE = b"N"
+BEAT = b"B"  # the node has nothing to say, and is there
 DONE = b"D"
+
+BEAT_SECONDS = 15.0  # how often it says so
 
 # The exit code of :func:`enter_argv` where the job has no way in (yet, or any more).
 NO_WAY_IN = 96

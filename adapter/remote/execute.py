@@ -101,6 +101,9 @@ def _take_answers(visit: Visit, streams: Streams, feeder: "_Feeder") -> Ended:
             feeder.taken(frames.count_of(payload))
         elif kind == frames.DONE:
             done = json.loads(payload)
+            if done["ended_by"] == "lost":  # its input was cut before its output
+                msg = f"The connection to the job's node ({visit.way}) was cut."
+                raise RemoteError(msg)
             return Ended(done["exit_code"], done["ended_by"])
     raise AssertionError  # the last answer is DONE
 

@@ -147,14 +147,17 @@ class Following:
 
     def as_files_grow(self) -> Iterator[Piece]:
         """What is appended in the job's folder, until the job does not run any more."""
-        pace, pause = Pace(), LEAST_SECONDS
+        pace, pause, ending = Pace(), LEAST_SECONDS, False
         while True:
             moved = False
             for piece in self.new_pieces():
                 moved = True
                 yield piece
             pause = LEAST_SECONDS if moved else min(pause * GROWTH, MOST_SECONDS)
-            if pace.is_due() or self.is_reported_finished():
+            if not ending and self.is_reported_finished():
+                # The scheduler may need minutes to find out: soon after, but not without end.
+                ending, pace = True, Pace(least=LEAST_SECONDS)
+            if pace.is_due():
                 record = up_to_date(self.workspace, [self.job_id]).records[0]
                 pace.asked()
                 if record.status != "running":

@@ -9,7 +9,13 @@ from prominence_hpc.adapter.remote.visit import Visit, begin
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
-from prominence_hpc.errors import BackendError, ConfigError, HostKeyError, NotReadyError, RemoteError
+from prominence_hpc.errors import (
+    BackendError,
+    ConfigError,
+    HostKeyError,
+    NotReadyError,
+    RemoteError,
+)
 
 __all__ = ["order_of", "reach", "visit_job"]
 
@@ -22,7 +28,7 @@ PAUSE_SECONDS = 0.3
 @contextmanager
 def visit_job(workspace: Workspace, job_id: int, node_number: int = 0) -> Iterator[Visit]:
     """A visit to one node of a running job, closed at the end; see :func:`reach` for what it raises."""
-    target = find_running(workspace, job_id, node_number)
+    target = find_running(workspace, job_id, node_number, surely=False)
     with reach(workspace, target) as visit:
         yield visit
 
@@ -61,7 +67,7 @@ def reach(workspace: Workspace, target: Target) -> Visit:
         if not is_worth_waiting(failures) or time.monotonic() > deadline:
             raise unreachable(workspace, target, failures)
         time.sleep(PAUSE_SECONDS)
-        find_running(workspace, target.record.id, target.node_number)
+        target = find_running(workspace, target.record.id, target.node_number)
 
 
 def order_of(

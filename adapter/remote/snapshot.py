@@ -57,7 +57,7 @@ def take_snapshot(
     snapshot of the job is under way.
     """
     check_target(wanted.target)
-    target = find_running(workspace, wanted.job_id, wanted.node_number)
+    target = find_running(workspace, wanted.job_id, wanted.node_number, surely=False)
     if wanted.direct or not reaches_storage(workspace, target):
         fetch_directly(workspace, target, wanted, bar, note)
         if wanted.keep:

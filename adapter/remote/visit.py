@@ -20,6 +20,8 @@ from prominence_hpc.wrappers import frames
 
 __all__ = ["Visit", "begin"]
 
+# The node is heard four times as often, whatever it does; one that is not has crashed, or been cut off.
+SILENCE_SECONDS = 4 * frames.BEAT_SECONDS
 _BLOCK_BYTES = 1 << 18
 # Login scripts and prologues may say something before us, but not without end.
 _CHATTER_BYTES = 1 << 16
@@ -74,10 +76,19 @@ class Visit:
         RemoteError; the latter too where the connection is cut before the end.
         """
         while True:
-            frame = self._reader.next()
+            try:
+                frame = self._reader.next(silence_seconds=SILENCE_SECONDS)
+            except TimeoutError as error:
+                msg = (
+                    f"There was no sign of the job's node ({self.way}) for {SILENCE_SECONDS:g} "
+                    "seconds: it does not answer any more."
+                )
+                raise RemoteError(msg) from error
             if frame is None:
                 raise self._cut()
             kind, payload = frame
+            if kind == frames.BEAT:
+                continue
             if kind == frames.DONE:
                 _raise_refusal(json.loads(payload))
             yield frame
@@ -117,9 +128,16 @@ class _Reader:
         self._frames = frames.FrameReader()
         self._waiting: list[frames.Frame] = []
 
-    def next(self, deadline: float | None = None) -> frames.Frame | None:
-        """The next frame; None at the end. TimeoutError at the deadline (of time.monotonic)."""
+    def next(
+        self, deadline: float | None = None, *, silence_seconds: float | None = None
+    ) -> frames.Frame | None:
+        """The next frame; None at the end.
+
+        TimeoutError at the deadline (of time.monotonic), or where nothing at all came for so long.
+        """
         while not self._waiting:
+            if silence_seconds is not None:
+                deadline = time.monotonic() + silence_seconds
             block = self.read(deadline)
             if not block:
                 return None
@@ -158,9 +176,12 @@ def _after_chatter(channel: Channel, reader: _Reader, deadline: float) -> bytes:
     data = b""
     while frames.MAGIC not in data:
         block = reader.read(deadline)
-        if not block or len(data) > _CHATTER_BYTES:
+        if not block:
             raise _no_hello(channel)
         data += block
+        if len(data) > _CHATTER_BYTES and frames.MAGIC not in data:
+            msg = "something else than the job's wrapper answers there, and does not stop"
+            raise RemoteError(msg)
     return data.partition(frames.MAGIC)[2]
 
 

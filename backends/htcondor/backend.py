@@ -37,6 +37,7 @@ class HTCondorBackend:
 
     name = "htcondor"
     ways: tuple[str, ...] = ("condor_ssh_to_job",)
+    finds_node = True
     writes_into_folder = False
 
     def __init__(self, settings: SiteSettings) -> None:

@@ -78,12 +78,14 @@ def parse_words(words: list[str]) -> Words:
 
 def open_shell(handle: str, *, timeout_seconds: float) -> "SSHShell":
     """A shell in the job; NotReadyError where it has only just begun."""
-    from prominence_hpc.backends.ssh.connect import connect_over
-    from prominence_hpc.backends.ssh.shell import SSHShell
-
     with ExitStack() as stack:
         process = _start(handle)
         stack.callback(_end, process)
+        # Meanwhile: what it does takes longer than these imports do, paramiko's among them.
+        from prominence_hpc.backends.ssh.connect import connect_over
+        from prominence_hpc.backends.ssh.connection import Connection  # noqa: F401
+        from prominence_hpc.backends.ssh.shell import SSHShell
+
         words = parse_words(_first_line(process, time.monotonic() + timeout_seconds))
         client = connect_over(
             _take_socket(words.socket_path, timeout_seconds),

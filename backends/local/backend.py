@@ -43,6 +43,7 @@ class LocalBackend:
 
     name = "local"
     ways: tuple[str, ...] = ("this machine",)
+    finds_node = False
     writes_into_folder = True
 
     def __init__(self, settings: SiteSettings, state_folder: Path) -> None:

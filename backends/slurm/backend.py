@@ -40,6 +40,7 @@ class SlurmBackend:
 
     name = "slurm"
     ways: tuple[str, ...] = ("ssh", "srun")
+    finds_node = False
     writes_into_folder = True
 
     def __init__(self, settings: SiteSettings) -> None:

@@ -7,11 +7,11 @@ from tests.benchmarks.measure import timed
 from tests.benchmarks.workbench import WORK
 
 FOLDERS = ("bin", "dev", "etc", "home", "proc", "sys", "tmp", "var")
-APPLETS = ("sh", "cat", "cp", "dd", "head", "mkdir", "seq", "true")
+APPLETS = ("sh", "cat", "cp", "dd", "head", "mkdir", "seq", "sleep", "true")
 
 
 def image() -> Path:
-    path = WORK / "busybox.sif"
+    path = WORK / "busybox-2.sif"
     if not path.exists():
         root = WORK / "busybox"
         for name in FOLDERS:

@@ -10,7 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tests.benchmarks import rows_create, rows_node, rows_staging, rows_start, rows_storage
+from tests.benchmarks import (
+    rows_create,
+    rows_node,
+    rows_shell,
+    rows_staging,
+    rows_start,
+    rows_storage,
+)
 from tests.benchmarks.budgets import Result, encode
 from tests.benchmarks.measure import CommandFailed
 from tests.benchmarks.rows import NAMES
@@ -23,6 +30,9 @@ ROWS: Final[dict[str, Callable[[Workbench], None]]] = {
     "create-htcondor": rows_create.htcondor,
     "create-slurm-s3": rows_create.slurm_stored,
     "create-htcondor-s3": rows_create.htcondor_stored,
+    "exec-srun": rows_shell.srun,
+    "exec-ssh": rows_shell.ssh,
+    "exec-htcondor": rows_shell.htcondor,
     "one-task": rows_node.one_task,
     "output": rows_node.output,
     "in-tar": rows_staging.in_tar,

@@ -33,6 +33,7 @@ class RunningJob:
 
     prominence: Prominence
     id: int
+    way: str  # of WAYS
     hosts: tuple[str, ...]  # where it may run
 
     def exec(self, *words: str, check: bool = True) -> str:
@@ -83,7 +84,7 @@ def running_job(site: Site, image: str, way: str) -> Iterator[RunningJob]:
         image, f"sh -c '{TASK}'",
     )  # fmt: skip
     hosts = {"slurm": ("node1", "node2"), "htcondor": ("exec1",), "local": ("login",)}
-    job = RunningJob(prominence, job_id, hosts[prominence.backend])
+    job = RunningJob(prominence, job_id, way, hosts[prominence.backend])
     try:
         until(lambda: prominence.describe(job_id)["status"] == "running")
         until(job.has_begun)

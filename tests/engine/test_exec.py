@@ -1,5 +1,6 @@
 """``prominence exec``, the same on every backend and by every way into its jobs."""
 
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -123,24 +124,45 @@ def test_what_a_command_leaves_running_ends_with_it(job: RunningJob) -> None:
     assert job.processes("sleep 1116") == []
 
 
-def test_the_way_is_cut_in_the_middle(job: RunningJob) -> None:
-    """The node's side is killed: one sentence, no exit code of the command's."""
+@pytest.mark.parametrize("what", ["the way in", "what carries it"])
+def test_cut_in_the_middle(job: RunningJob, what: str) -> None:
+    """One sentence, no exit code of the command's, nothing left there; and the job goes on."""
+    number = str(1_000_000 + secrets.randbelow(1_000_000))
     process = job.prominence.site.popen(
-        ["prominence", "exec", str(job.id), "busybox", "sleep", "1117"],
+        ["prominence", "exec", str(job.id), "busybox", "sleep", number],
         cwd=job.prominence.folder,
         env=environment(job),
     )
-    until(lambda: len(job.processes("sleep 1117")) >= 2)
-    folder = job.prominence.folder
-    for host in job.hosts:
-        text = "--enter .*/dir_" if job.prominence.backend == "htcondor" else f"--enter {folder}"
-        job.prominence.site.run(
-            ["pkill", "-KILL", "-f", "--", text], user="root", host=host, check=False
-        )
-    _, stderr = process.communicate(timeout=60)
+    until(lambda: len(job.processes(f"sleep {number}")) >= 2)
+    if what == "the way in" or job.prominence.backend == "local":  # which nothing carries
+        kill(job, number, "echo $pid")
+    elif job.way == "slurm-srun":
+        cancel_step(job)
+    else:
+        kill(job, number, "ps -o ppid= -p $pid")
+    _, stderr = process.communicate(timeout=90)
     assert process.returncode == 9, stderr
     assert b"was cut" in stderr
-    until(lambda: job.processes("sleep 1117") == [], 20)
+    until(lambda: job.processes(f"sleep {number}") == [], 20)
+    assert job.prominence.describe(job.id)["status"] == "running"
+    assert job.exec("echo", "well") == "well\n"
+
+
+def kill(job: RunningJob, number: str, pick: str) -> None:
+    """SIGKILL for the way in above the command of this number, or for what ``pick`` says of it."""
+    script = (
+        'for pid in $(pgrep -f -- "[-]-enter"); do '
+        f'pgrep -P $pid -f "sleep {number}" > /dev/null && kill -KILL $({pick}); done; true'
+    )
+    for host in job.hosts:
+        job.prominence.site.run(["bash", "-c", script], user="root", host=host)
+
+
+def cancel_step(job: RunningJob) -> None:
+    """The step that carries it, as an administrator would: the job itself is not meant."""
+    script = 'scancel "$(squeue --steps -h -j "$1" -o %i | grep -v batch | tail -n 1)"'
+    handle = job.prominence.describe(job.id)["execution"]["backendId"]
+    job.prominence.site.run(["bash", "-ec", script, "sh", handle])
 
 
 def shell(job: RunningJob, line: str) -> str:

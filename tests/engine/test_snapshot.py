@@ -176,6 +176,42 @@ def test_keep_leaves_it_in_storage(job: RunningJob) -> None:
     assert stored(job) == "False"
 
 
+def test_it_is_private(job: RunningJob) -> None:
+    """Neither who has no keys nor another user finds it; the job's UID is what would lead there."""
+    job.prominence("snapshot", "--keep", str(job.id), "below/file")
+    try:
+        environment = {"PROMINENCE_HOME": f"{job.prominence.folder}/.prominence"}
+        key = job.prominence.site.run(
+            ["/opt/prominence/bin/python", "-c", KEY, str(job.id)], env=environment
+        ).stdout.strip()
+        code = f"curl -s -o /dev/null -w '%{{http_code}}' https://s3:7443/prominence/{key}"
+        assert job.prominence.shell(code) == "403"
+        listing = [
+            "/opt/prominence/bin/python", "-c", LIST_SNAPSHOTS,
+        ]  # fmt: skip
+        done = job.prominence.site.run(listing, user="bob", check=False)
+        assert "may not do that" in done.stdout, done.stdout
+    finally:
+        stored(job, "remove")
+
+
+KEY = """
+import os, sys
+from prominence_hpc.adapter.workspace import open_workspace
+from prominence_hpc.adapter.remote.snapshot import snapshot_key
+print(snapshot_key(open_workspace(os.environ).store.get(int(sys.argv[1])).uid))
+"""
+LIST_SNAPSHOTS = """
+import os
+from prominence_hpc.adapter.workspace import open_workspace
+from prominence_hpc.errors import StorageError
+try:
+    print(list(open_workspace(os.environ).storage.list_objects("snapshots/")))
+except StorageError as error:
+    print(error)
+"""
+
+
 def test_disk_full_here(job: RunningJob, route: list[str]) -> None:
     """A sentence, no half file, nothing in storage."""
     site, folder = job.prominence.site, f"{job.prominence.folder}/small"

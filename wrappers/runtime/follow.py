@@ -29,12 +29,17 @@ def follow(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[str
     files = [Appended(path_of(place, name), request["offsets"][name]) for name in names]
     alive = place.wrapper()
     threading.Thread(target=_listen, args=(peer,), daemon=True).start()
-    pause = LEAST_SECONDS
+    pause, sent = LEAST_SECONDS, time.time()
     while True:
         last_look = request["once"] or not alive
         moved = [_send_new(peer, index, file) for index, file in enumerate(files)]
         if last_look:
             return {"offsets": {name: file.offset for name, file in zip(names, files)}}
+        if any(moved):
+            sent = time.time()
+        elif time.time() - sent >= frames.BEAT_SECONDS:
+            peer.send(frames.pack(frames.BEAT))
+            sent = time.time()
         pause = LEAST_SECONDS if any(moved) else min(pause * 1.5, MOST_SECONDS)
         time.sleep(pause)
 

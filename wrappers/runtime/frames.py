@@ -41,7 +41,10 @@ TOTAL = b"T"  # JSON: bytes that there are to be read
 PROGRESS = b"P"  # four bytes: so many more were read
 PART = b"Q"  # JSON: number of the part that wants an address
 NOTE = b"N"  # one line for the user
+BEAT = b"B"  # nothing, but that there is somebody
 DONE = b"D"  # JSON: the end of it
+
+BEAT_SECONDS = 15.0  # after so long without anything else
 
 
 def pack(kind: bytes, payload: bytes = b"") -> bytes:

@@ -9,7 +9,7 @@ joined (a setuid runtime, a Python without ctypes) the caller starts it once mor
 import os
 import time
 
-from .process import children
+from .orphans import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -114,7 +114,8 @@ class LiveArchive:
         while left:
             try:
                 block = os.read(descriptor, min(left, BLOCK))
-            except OSError as error:  # a file system's: an archive that ends here would be no archive
+            except OSError as error:
+                # A file system's: an archive that ends here would be no archive.
                 self._note(name, "has zeros where it cannot be read: %s" % error.strerror)
                 block = b""
             if not block:

@@ -7,7 +7,6 @@ that cannot be written to costs the job nothing but this.
 
 import json
 import os
-import shlex
 import stat
 import sys
 import time
@@ -101,6 +100,8 @@ class Presence:
 
 def script(plan_path: bytes) -> str:
     """The text of ``enter``: absolute paths, since it is run from anywhere."""
+    import shlex  # whoever comes in reads this module for its names alone
+
     library_path = os.environ.get("LD_LIBRARY_PATH")  # of a Python that a module brought
     return SCRIPT.format(
         library_path="LD_LIBRARY_PATH=%s " % shlex.quote(library_path) if library_path else "",

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from .orphans import adopt_orphans, children
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 TERM_SECONDS = 8.0  # between SIGTERM and SIGKILL
 CLEAR_SECONDS = 5.0  # for killed processes to be gone
 SETTLE_SECONDS = 1.0  # for a scheduler's signal to arrive after it killed the task itself
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
 class Ended:
@@ -139,46 +140,3 @@ def _signal_session(pid: int, number: int) -> None:
         os.killpg(pid, number)
     except ProcessLookupError:
         pass
-
-
-def adopt_orphans() -> None:
-    """Have processes whose parents end become our children, so that none outlives its task."""
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)  # without it sessions are killed all the same
-
-
-def end_with_parent() -> None:
-    """Have this process killed when the one that started it is."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _prctl(option: int, value: int) -> None:
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        pass  # a Python without ctypes
-
-
-def children(pid: int) -> "list[int]":
-    """A process's children: from /proc, which says it in a few files where the kernel is built so."""
-    found: "list[int]" = []
-    try:
-        for thread in os.listdir("/proc/%d/task" % pid):
-            with open("/proc/%d/task/%s/children" % (pid, thread), "rb") as stream:
-                found += [int(word) for word in stream.read().split()]
-    except OSError:
-        return [other for other in _processes() if _parent(other) == pid]
-    return found
-
-
-def _processes() -> "list[int]":
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _parent(pid: int) -> int:
-    try:
-        with open("/proc/%d/stat" % pid, "rb") as stream:
-            return int(stream.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -33,13 +33,26 @@ class PutBytes:
         connection, target, headers = self._web.connect(url)
         headers["Content-Length"] = str(len(data))
         try:
-            connection.request("PUT", target, body=data, headers=headers)
+            connection.request("PUT", target, headers=headers)
+            early = _send(connection, data)
             response = connection.getresponse()
             if response.status not in (200, 201, 204):
                 raise failure(response)
+            if early:
+                msg = "the server answered before all was sent"
+                raise Transient(msg)
             response.read()
             return response.getheader("ETag") or ""
         except (OSError, http.client.HTTPException) as error:
             raise network_error(error) from error
         finally:
             connection.close()
+
+
+def _send(connection: http.client.HTTPConnection, data: bytes) -> bool:
+    """True where the server stopped listening: its answer then says why."""
+    try:
+        connection.send(data)
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    return False

@@ -14,7 +14,7 @@ import termios
 import time
 
 from . import frames
-from .process import children
+from .orphans import children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Relay:
         self.exit_code: "Optional[int]" = None
         self.drain_end = 0.0
         self.connected = True
+        self.sent = time.time()
         self._wake, woken = os.pipe()
         for end in (self._wake, woken, 0, 1):
             os.set_blocking(end, False)
@@ -128,6 +129,8 @@ class Relay:
     def _look(self) -> None:
         """Has the command ended, or must it?"""
         now = time.time()
+        if not self.pending and now - self.sent >= frames.BEAT_SECONDS:
+            self.pending += frames.pack(frames.BEAT)
         if self.exit_code is None:
             self._reap()
         if self.exit_code is not None:
@@ -268,6 +271,7 @@ class Relay:
             self._cut()
             return
         del self.pending[:count]
+        self.sent = time.time()
 
     def _clear(self) -> None:
         """Nothing that the command has started outlives it, whatever session it made for itself."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import queue
+import signal
 import threading
 import time
 
@@ -16,7 +17,7 @@ from . import frames
 from .ahead import read_ahead
 from .control import Control
 from .entrance import Gone, leave, note
-from .errors import TransferError, UnsafeName
+from .errors import Stopped, TransferError, UnsafeName
 from .gzip_out import compressed
 from .live_archive import LiveArchive
 from .namespace import HOME, Namespace, of_plan
@@ -41,6 +42,7 @@ PARTS_OF_A_SIZE = 500  # then they grow: S3 takes ten thousand at most
 NICE = 10  # the job comes first
 THREADS = 2
 DAY = 86400.0
+LEAVE_SECONDS = 2.0  # to remove what was begun, once the login node is gone
 REPORT_SECONDS = 0.1  # between two words on how far it is
 
 
@@ -54,10 +56,14 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
     os.nice(NICE)
     archive = LiveArchive(tops, Progress(peer))
     peer.send(frames.pack_json(frames.TOTAL, archive.measure()))
-    answers = Answers(peer)
+    threading.Thread(target=_beat, args=(peer,), daemon=True).start()
+    control = Control(time.time(), DAY, 0, 0)
+    answers = Answers(peer, control)
     blocks = compressed(archive.blocks(), THREADS)
     try:
-        done = send(peer, answers, place, request["destination"], blocks)
+        done = send(peer, answers, control, place, request["destination"], blocks)
+    except Stopped as error:
+        raise Gone from error
     except TransferError as error:
         msg = "The snapshot could not be stored: %s." % error
         raise Refusal(REMOTE, msg) from error
@@ -71,6 +77,16 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
     return done
 
 
+def _beat(peer: "Peer") -> None:
+    """Storage may take its time: the login node is told that we are still there."""
+    try:
+        while True:
+            time.sleep(frames.BEAT_SECONDS)
+            peer.send(frames.pack(frames.BEAT))
+    except Gone:
+        return  # whoever sends something else finds out too
+
+
 def _no_files(place: "Place") -> str:
     where = "has its files on another node" if place.elsewhere else place.phase()
     return "Job %d %s: there is nothing to take from it." % (place.plan["job_id"], where)
@@ -79,12 +95,11 @@ def _no_files(place: "Place") -> str:
 def find(namespace: Namespace, path: bytes, place: "Place") -> "list[Top]":
     """What a path or pattern stands for; raises Refusal where that is nothing, or outside of the job."""
     try:
-        found = [path] if os.path.lexists(namespace.resolve(path)) else []
+        where = namespace.resolve(path)
+        found = [(path, where)] if os.path.lexists(where) else []
         if not found and is_pattern(path):
-            # Of "*/x" those that there are: a folder need not have an x, nor be a folder.
-            names = sorted(expand(namespace, path))
-            found = [name for name in names if os.path.lexists(namespace.resolve(name))]
-        tops = [(_archive_name(name), namespace.resolve(name)) for name in found]
+            found = _matches(namespace, path)
+        tops = [(_archive_name(name), where) for name, where in found]
     except UnsafeName as error:
         msg = (
             "%s is outside of the job: a path is relative to its working directory, or absolute below"
@@ -98,6 +113,38 @@ def find(namespace: Namespace, path: bytes, place: "Place") -> "list[Top]":
         what = "Nothing in job %d matches %s" if is_pattern(path) else "Job %d has no %s"
         raise Refusal(NOT_FOUND, what % (place.plan["job_id"], shown(path)) + " now.")
     return tops
+
+
+def _matches(namespace: Namespace, pattern: bytes) -> "list[tuple[bytes, bytes]]":
+    """Names that match and where they are; raises UnsafeName where that is outside for all of them.
+
+    Of "*/x" those that there are: a folder need not have an x. A link that leads outside is taken as
+    a link, as it is in a folder that is packed.
+    """
+    names = sorted(expand(namespace, pattern))
+    found = []
+    outside = []
+    for name in names:
+        try:
+            where = namespace.resolve(name)
+        except UnsafeName as error:
+            outside.append(error)
+            where = _link_itself(namespace, name)
+        if os.path.lexists(where):
+            found.append((name, where))
+    if outside and not found and len(outside) == len(names):
+        raise outside[0]
+    return found
+
+
+def _link_itself(namespace: Namespace, name: bytes) -> bytes:
+    """Where a link is; empty for what is none, or is outside itself."""
+    folder, base = os.path.split(name)
+    try:
+        path = os.path.join(namespace.resolve(folder), base)
+    except UnsafeName:
+        return b""
+    return path if os.path.islink(path) else b""
 
 
 def _archive_name(name: bytes) -> bytes:
@@ -125,10 +172,11 @@ class Progress:
 
 
 class Answers:
-    """What the login node answers, heard by a thread; its end is ours."""
+    """What the login node answers, heard by a thread; its end is ours: no half of a file is left."""
 
-    def __init__(self, peer: "Peer") -> None:
+    def __init__(self, peer: "Peer", control: Control) -> None:
         self._peer = peer
+        self._control = control
         self._heard: "queue.Queue[dict[str, Any]]" = queue.Queue()
         self._number = 0
         threading.Thread(target=self._listen, daemon=True).start()
@@ -140,6 +188,8 @@ class Answers:
                 if kind == frames.ADDRESS:
                     self._heard.put(json.loads(payload.decode("ascii")))
         except (Gone, OSError, frames.Broken):
+            self._control.signalled(signal.SIGHUP)
+            time.sleep(LEAVE_SECONDS)
             leave(1)
 
     def next_address(self) -> str:
@@ -155,6 +205,7 @@ class Answers:
 def send(
     peer: "Peer",
     answers: Answers,
+    control: Control,
     place: "Place",
     destination: "dict[str, Any] | None",
     blocks: "Iterator[bytes]",
@@ -162,7 +213,6 @@ def send(
     """The archive to where it is to go; raises TransferError."""
     if destination is None:
         return _straight(peer, blocks)
-    control = Control(time.time(), DAY, 0, 0)
     file = PlanFile(place.plan_path)
     if destination["method"] == "folder":
         folder, name = file.local(destination["path"]), destination["name"]

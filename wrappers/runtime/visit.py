@@ -10,8 +10,8 @@ import time
 from . import frames
 from .container import environment, runtime_environment, surroundings, workdir
 from .join import can_join, container_process, join
+from .orphans import adopt_orphans, end_with_parent
 from .place import CONFLICT, Alive, Refusal, read_environment
-from .process import adopt_orphans, end_with_parent
 from .relay import Child, Relay, set_size
 from .text import decode, encode, shown
 

@@ -33,6 +33,7 @@ class FakeBackend:
     delay_seconds: float = 0.0
     name: str = "fake"
     ways: tuple[str, ...] = ()
+    finds_node: bool = False
     writes_into_folder: bool = True
 
     def submit(self, submission: Submission) -> str:

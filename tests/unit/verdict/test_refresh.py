@@ -41,6 +41,7 @@ class ScriptedBackend:
     calls: list[tuple[str, list[str]]] = field(default_factory=list)
     name: str = "scripted"
     ways: tuple[str, ...] = ()
+    finds_node: bool = False
     writes_into_folder: bool = True
 
     def _asked(self, verb: str, handles: Sequence[str]) -> None:
