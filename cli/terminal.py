@@ -4,11 +4,16 @@ import os
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 __all__ = ["ending_by_signals", "on_interrupt", "on_resize", "raw_terminal", "terminal_size"]
+
+
+# Two signals within this are one Ctrl-C: timeout(1) and others send it to us and to our group.
+SAME_SECONDS = 0.3
 
 
 def terminal_size() -> tuple[int, int]:
@@ -43,8 +48,14 @@ def on_resize(tell: Callable[[int, int], None]) -> Iterator[None]:
 def on_interrupt(actions: "list[Callable[[], None]]") -> Iterator[None]:
     """The first Ctrl-C does the first of ``actions``, and so on; one more is KeyboardInterrupt."""
     waiting = list(actions)
+    last = 0.0
 
     def interrupted(_number: int, _frame: object) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < SAME_SECONDS:
+            return
+        last = now
         if not waiting:
             raise KeyboardInterrupt
         waiting.pop(0)()

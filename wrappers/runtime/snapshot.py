@@ -54,7 +54,8 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
     tops = find(of_plan(place.plan, place.scratch.work), encode(request["path"]), place)
     alive = place.wrapper()
     os.nice(NICE)
-    archive = LiveArchive(tops, Progress(peer))
+    progress = Progress(peer)
+    archive = LiveArchive(tops, progress)
     peer.send(frames.pack_json(frames.TOTAL, archive.measure()))
     threading.Thread(target=_beat, args=(peer,), daemon=True).start()
     control = Control(time.time(), DAY, 0, 0)
@@ -72,6 +73,7 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
         raise Refusal(CONFLICT, msg)
     if not archive.entries:
         raise Refusal(NOT_FOUND, "There is nothing to take: " + "; ".join(archive.notes) + ".")
+    progress.tell()
     for words in archive.notes:
         note(peer, words)
     return done
@@ -167,8 +169,12 @@ class Progress:
     def __call__(self, count: int) -> None:
         self._count += count
         if time.time() >= self._next:
-            self._peer.send(frames.pack_count(frames.PROGRESS, self._count))
-            self._count, self._next = 0, time.time() + REPORT_SECONDS
+            self.tell()
+
+    def tell(self) -> None:
+        """Of all that there was; at the end, or it would seem to lack something."""
+        self._peer.send(frames.pack_count(frames.PROGRESS, self._count))
+        self._count, self._next = 0, time.time() + REPORT_SECONDS
 
 
 class Answers:
