@@ -124,7 +124,8 @@ class StageOut:
         found = []
         for name in sorted(expand(self.namespace, pattern)):
             path = self.namespace.resolve(name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
+            # Of "*/x" those that there are: a folder need not have an x.
+            if os.path.lexists(path) and stat.S_ISREG(os.lstat(path).st_mode):
                 found.append((name.lstrip(b"/"), path))
         if not found:
             msg = "no file matches"

@@ -110,6 +110,16 @@ def test_missing_outputs_fail_the_job_and_the_others_are_stored(runs: Runs) -> N
     assert runs.code == 10
 
 
+def test_a_pattern_takes_the_files_that_there_are(runs: Runs) -> None:
+    """A folder need not have one, and need not be a folder."""
+    made = shell("mkdir a b c; echo 1 > a/out; echo 2 > c/out; echo 3 > d")
+    wanted = output("*/out", kind="pattern", object_name="")
+    report = runs.run(made, outputs=(wanted,))
+    assert report["outcome"] == "completed", report["detail"]
+    assert [item["name"] for item in report["outputs"][0]["objects"]] == ["a/out", "c/out"]
+    assert runs.result("c/out") == b"2\n"
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../etc/passwd", ".."])
 def test_outputs_do_not_lead_out(target: str, runs: Runs) -> None:
     linked = shell(f"ln -s {target} l; mkdir d; ln -s {target} d/l")
