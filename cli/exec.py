@@ -113,7 +113,8 @@ def exec_command(
         terminal=terminal,
         timeout_seconds=timeout,
     )
-    stdin = sys.stdin.fileno() if interactive or tty else None
+    # Closed before we began, it is None: there is nothing to read then.
+    stdin = sys.stdin.fileno() if (interactive or tty) and sys.stdin is not None else None
     with visit_job(workspace(), job_id, node) as visit:
         for warning in visit.warnings:
             warn(warning)
@@ -135,7 +136,7 @@ def own_terminal() -> "Terminal":
     from prominence_hpc.adapter.remote.execute import Terminal
     from prominence_hpc.cli.terminal import terminal_size
 
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         msg = "-t needs a terminal, and standard input is none; -i alone passes it on."
         raise click.UsageError(msg)
     columns, rows = terminal_size()
@@ -167,6 +168,7 @@ def run(visit: Any, command: "Command", streams: "Streams", controls: "Controls"
         on_interrupt,
         on_resize,
         raw_terminal,
+        terminal_size,
     )
 
     with ExitStack() as stack:
@@ -174,6 +176,7 @@ def run(visit: Any, command: "Command", streams: "Streams", controls: "Controls"
         if command.terminal is not None:
             stack.enter_context(raw_terminal())
             stack.enter_context(on_resize(controls.resize))
+            controls.resize(*terminal_size())  # it may have changed on the way there
         else:
             signals = [lambda: controls.signal("INT"), lambda: controls.signal("KILL")]
             stack.enter_context(on_interrupt(signals))

@@ -74,7 +74,8 @@ def cli() -> None:
 
     Exit codes: 0 done; 1 failed; 2 wrong usage or job description; 3 configuration;
     4 no such job, object or file; 5 object storage; 6 the scheduler refused;
-    7 the scheduler did not answer; 8 something is in the way. "prominence wait" adds its own.
+    7 the scheduler did not answer; 8 something is in the way; 9 a job's node cannot be reached.
+    "prominence wait" and "exec" add their own.
     """
 
 
@@ -91,9 +92,11 @@ def entry() -> None:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # it was closed before we began
+            continue
         try:
             stream.flush()
-        except OSError:  # nobody reads it any more
+        except (OSError, ValueError):  # nobody reads it any more
             code = code or 1
     os._exit(code)
 

@@ -42,6 +42,7 @@ def snapshot_command(
     """
     from prominence_hpc.adapter.remote.snapshot import Snapshot, take_snapshot
     from prominence_hpc.cli.session import workspace
+    from prominence_hpc.cli.terminal import ending_by_signals
 
     wanted = Snapshot(
         job_id=job_id, path=path, target=target, node_number=node, direct=direct, keep=keep
@@ -52,7 +53,8 @@ def snapshot_command(
         notes.append(words)
         warn(words)
 
-    take_snapshot(workspace(), wanted, bar=progress_bar, note=note)
+    with ending_by_signals():
+        take_snapshot(workspace(), wanted, bar=progress_bar, note=note)
     if as_json:
         size = target.stat().st_size
         print_json({"file": str(target), "size": size, "warnings": notes})

@@ -49,12 +49,14 @@ def print_stream(job_id: int, stream: "Stream", *, tail: bool, node: int) -> Non
     from prominence_hpc.adapter.jobs import read_stream
     from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow
     from prominence_hpc.cli.session import workspace
+    from prominence_hpc.cli.terminal import ending_by_signals
 
     session = workspace()
     check_node_of_streams(session, job_id, node)
     if tail:
-        for _, block in follow(session, job_id, [stream], warn):
-            write(block)
+        with ending_by_signals():
+            for _, block in follow(session, job_id, [stream], warn):
+                write(block)
         return
     record, blocks = read_stream(session, job_id, stream)
     written = sum(map(write, blocks))
@@ -82,18 +84,20 @@ def logs_command(*, job_id: int, following: bool, node: int) -> None:
     """
     from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, so_far
     from prominence_hpc.cli.session import workspace
+    from prominence_hpc.cli.terminal import ending_by_signals
 
     session = workspace()
     check_node_of_streams(session, job_id, node)
     names: list[LogName] = ["wrapper.log", "stdout", "stderr"]
     pieces = follow(session, job_id, names, warn) if following else so_far(session, job_id, names)
     lines = WrapperLines()
-    for name, block in pieces:
-        if name == "stdout":
-            write(block)
-        else:
-            sys.stderr.buffer.write(lines.shown(block) if name == "wrapper.log" else block)
-            sys.stderr.buffer.flush()
+    with ending_by_signals():
+        for name, block in pieces:
+            if name == "stdout":
+                write(block)
+            else:
+                sys.stderr.buffer.write(lines.shown(block) if name == "wrapper.log" else block)
+                sys.stderr.buffer.flush()
 
 
 class WrapperLines:

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = [
     "ACK",
     "ADDRESS",
+    "ANEW",
     "BEAT",
     "BEAT_SECONDS",
     "DONE",
@@ -66,6 +67,7 @@ OUTPUT = b"O"
 ERROR = b"X"
 ACK = b"A"
 STREAM = b"L"
+ANEW = b"Z"
 TOTAL = b"T"
 PROGRESS = b"P"
 PART = b"Q"

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Any
 
-from prominence_hpc.adapter.remote.visit import Visit
+from prominence_hpc.adapter.remote.visit import Visit, decoded
 from prominence_hpc.errors import RemoteError
 from prominence_hpc.wrappers import frames
 
@@ -100,7 +100,10 @@ def _take_answers(visit: Visit, streams: Streams, feeder: "_Feeder") -> Ended:
         elif kind == frames.ACK:
             feeder.taken(frames.count_of(payload))
         elif kind == frames.DONE:
-            done = json.loads(payload)
+            done = decoded(payload, "exit_code", "ended_by")
+            if not isinstance(done["exit_code"], int):
+                msg = "The job's node does not say how the command has ended."
+                raise RemoteError(msg)
             if done["ended_by"] == "lost":  # its input was cut before its output
                 msg = f"The connection to the job's node ({visit.way}) was cut."
                 raise RemoteError(msg)

@@ -19,7 +19,7 @@ from prominence_hpc.adapter.remote.visit import Visit
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.backends.base import Condition
+from prominence_hpc.backends.base import Backend, Condition
 from prominence_hpc.errors import BackendUnavailable, ConflictError, ProminenceError, RemoteError
 from prominence_hpc.wrappers import frames
 from prominence_hpc.wrappers.report import read as read_report
@@ -110,16 +110,29 @@ class Following:
     job_id: int
     offsets: dict[LogName, int]
     note: Note
+    told: set[str] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
         return job_folder(self.workspace.state, self.job_id)
 
+    def latest(self) -> JobRecord:
+        """The record as of now; what could not be found out is told, once."""
+        listing = up_to_date(self.workspace, [self.job_id])
+        for warning in listing.warnings:
+            self.tell_once(warning)
+        return listing.records[0]
+
+    def tell_once(self, words: str) -> None:
+        if words not in self.told:
+            self.told.add(words)
+            self.note(words)
+
     def wait_for_start(self) -> JobRecord:
         """The record once the job has started, or ended."""
         pace, told = Pace(), ""
         while True:
-            record = up_to_date(self.workspace, [self.job_id]).records[0]
+            record = self.latest()
             if record.final or record.status == "running":
                 return record
             if record.status == "idle":
@@ -136,10 +149,16 @@ class Following:
         """A job that was put back into the queue writes its streams anew."""
         if any(self.offsets.values()):
             self.note(f"job {self.job_id} was put back into the queue: it will begin anew")
-            self.offsets = dict.fromkeys(self.offsets, 0)
+            kept = "wrapper.log"  # which the wrapper goes on with, where its folder is the same
+            for name in self.offsets:
+                if name != kept or not self.backend().writes_into_folder:
+                    self.offsets[name] = 0
+
+    def backend(self) -> Backend:
+        return self.workspace.backend(self.workspace.store.get(self.job_id).site)
 
     def while_it_runs(self, record: JobRecord) -> Iterator[Piece]:
-        if self.workspace.backend(record.site).writes_into_folder:
+        if self.backend().writes_into_folder:
             yield from self.as_files_grow()
         else:
             yield from self.as_the_node_sends()
@@ -158,7 +177,7 @@ class Following:
                 # The scheduler may need minutes to find out: soon after, but not without end.
                 ending, pace = True, Pace(least=LEAST_SECONDS)
             if pace.is_due():
-                record = up_to_date(self.workspace, [self.job_id]).records[0]
+                record = self.latest()
                 pace.asked()
                 if record.status != "running":
                     return
@@ -183,15 +202,18 @@ class Following:
         except OSError:
             return
         if size < self.offsets[name]:
-            self.note(
-                f"{name} of job {self.job_id} begins anew: the scheduler has restarted the job"
-            )
-            self.offsets[name] = 0
+            self.begins_anew(name)
+
+    def begins_anew(self, name: LogName) -> None:
+        self.note(f"{name} of job {self.job_id} begins anew: the scheduler has restarted the job")
+        self.offsets[name] = 0
 
     def as_the_node_sends(self) -> Iterator[Piece]:
         """Over a connection to the node; a broken one is made anew where it stopped."""
         failure: ProminenceError | None = None
-        for _ in range(VISITS):
+        tries = 0  # in vain, one after the other
+        while tries < VISITS:
+            before = dict(self.offsets)
             try:
                 with visit_job(self.workspace, self.job_id) as visit:
                     visit.ask({"verb": "follow", "offsets": self.offsets, "once": False})
@@ -201,29 +223,41 @@ class Following:
                 return
             except (RemoteError, BackendUnavailable) as error:
                 failure = error
+                tries = tries + 1 if self.offsets == before else 0
         if failure is not None:
             yield from self.by_fetching(failure)
 
     def pieces_of(self, visit: Visit) -> Iterator[Piece]:
         names = sorted(self.offsets)
         for kind, payload in visit.answers():
-            if kind == frames.STREAM:
-                name, data = names[payload[0]], payload[1:]
-                self.offsets[name] += len(data)
-                yield name, data
+            if kind not in (frames.STREAM, frames.ANEW):
+                continue
+            if not payload or payload[0] >= len(names):
+                msg = "What comes from the job's node is none of the streams that were asked for."
+                raise RemoteError(msg)
+            name, data = names[payload[0]], payload[1:]
+            if kind == frames.ANEW:
+                self.begins_anew(name)
+                continue
+            self.offsets[name] += len(data)
+            yield name, data
 
     def by_fetching(self, failure: ProminenceError) -> Iterator[Piece]:
         """All that the scheduler itself can fetch, now and then."""
         self.note(f"{failure} What the job writes is fetched every {FETCH_SECONDS:g} s instead.")
         while True:
-            record = up_to_date(self.workspace, [self.job_id]).records[0]
+            record = self.latest()
             if record.status != "running" or record.handle is None:
                 return
             backend = self.workspace.backend(record.site)
             for name in self.offsets:
                 if name == "wrapper.log":
                     continue
-                data = b"".join(backend.output(record.handle, self.folder, name))
+                try:
+                    data = b"".join(backend.output(record.handle, self.folder, name))
+                except BackendUnavailable as error:
+                    self.tell_once(str(error))
+                    continue
                 new = data[self.offsets[name] :]
                 self.offsets[name] += len(new)
                 if new:
@@ -239,10 +273,13 @@ class Following:
             try:
                 state = backend.poll([record.handle])[record.handle]
             except BackendUnavailable as error:
-                self.note(str(error))
+                self.tell_once(str(error))
             else:
+                again = state.start_time is not None and record.started is not None
                 if state.condition is not Condition.RUNNING:
                     return
+                if again and (state.start_time or 0) > (record.started or 0) + 1:
+                    return  # it runs anew: there will be no files of its first run
             time.sleep(pace.pause)
             pace.asked()
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from prominence_hpc.adapter.remote.reach import reach
 from prominence_hpc.adapter.remote.target import Target, find_running
-from prominence_hpc.adapter.remote.visit import Visit
+from prominence_hpc.adapter.remote.visit import Visit, decoded, printable
 from prominence_hpc.adapter.storage.base import PartUpload, Progress
 from prominence_hpc.adapter.storage.local import replacing, verify
 from prominence_hpc.adapter.translate import shares_files
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.errors import ConflictError, NotFoundError, ProminenceError
+from prominence_hpc.errors import ConflictError, NotFoundError, ProminenceError, RemoteError
 from prominence_hpc.wrappers import frames
 
 __all__ = ["Snapshot", "snapshot_key", "take_snapshot"]
@@ -136,7 +136,18 @@ def fetch_by_storage(
             storage.download(key, wanted.target, sha256=done["sha256"], progress=progress)
     finally:
         if done is None or not wanted.keep:
-            storage.delete(key)
+            clear(workspace, key, note)
+
+
+def clear(workspace: Workspace, key: str, note: Callable[[str], None]) -> None:
+    """Leave nothing in storage; that it could not be done is not what the command ends with."""
+    # In a folder the node may have been killed before it gave the file its name.
+    names = [key] if workspace.config.storage.type == "s3" else [key, f"{key}.part"]
+    try:
+        for name in names:
+            workspace.storage.delete(name)
+    except ProminenceError as error:
+        note(f"the archive stays in storage: {error}")
 
 
 def pack_into_storage(
@@ -194,16 +205,26 @@ def follow_packing(
     for warning in visit.warnings:
         note(warning)
     answers = visit.answers()
-    _, total = next(answers)
-    with bar("Packing", json.loads(total)) as progress:
+    kind, total = next(answers)
+    if kind != frames.TOTAL:
+        msg = "The job's node does not say how much there is to pack."
+        raise RemoteError(msg)
+    with bar("Packing", total_of(total)) as progress:
         for kind, payload in answers:
             if kind in takers:
                 takers[kind](payload)
             elif kind == frames.PROGRESS and progress is not None:
                 progress(frames.count_of(payload))
             elif kind == frames.NOTE:
-                note(payload.decode("utf-8", "replace"))
+                note(printable(payload.decode("utf-8", "replace")))
             elif kind == frames.DONE:
-                done: dict[str, Any] = json.loads(payload)
-                return done
+                return decoded(payload, "size_bytes", "sha256", "parts")
     raise AssertionError  # the last answer is DONE
+
+
+def total_of(payload: bytes) -> int | None:
+    """Bytes of files; None where looking took too long."""
+    try:
+        return int(payload)
+    except ValueError:
+        return None

@@ -18,7 +18,7 @@ from prominence_hpc.errors import (
 )
 from prominence_hpc.wrappers import frames
 
-__all__ = ["Visit", "begin"]
+__all__ = ["Visit", "begin", "decoded", "printable"]
 
 # The node is heard four times as often, whatever it does; one that is not has crashed, or been cut off.
 SILENCE_SECONDS = 4 * frames.BEAT_SECONDS
@@ -30,6 +30,29 @@ _ERRORS: Mapping[str, type[ProminenceError]] = {
     "not-found": NotFoundError,
     "usage": UsageError,
 }
+
+
+def printable(text: str) -> str:
+    """What a node says, as one line without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def decoded(payload: bytes, *keys: str) -> dict[str, Any]:
+    """A frame's JSON object, which has these keys. RemoteError where it is none: a job is not trusted."""
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        error_of_ours = unexpected("JSON is expected")
+        raise error_of_ours from error
+    if not isinstance(document, dict) or not document.keys() >= set(keys):
+        missing = " and ".join(keys)
+        error_of_ours = unexpected(f"it has no {missing}")
+        raise error_of_ours
+    return document
+
+
+def unexpected(what: str) -> RemoteError:
+    return RemoteError(f"What comes from the job's node is not what it should be: {what}.")
 
 
 class Visit:
@@ -90,7 +113,7 @@ class Visit:
             if kind == frames.BEAT:
                 continue
             if kind == frames.DONE:
-                _raise_refusal(json.loads(payload))
+                _raise_refusal(decoded(payload))
             yield frame
             if kind == frames.DONE:
                 return
@@ -166,7 +189,7 @@ def _hear_hello(channel: Channel, reader: _Reader, deadline: float) -> None:
         raise RemoteError(msg) from error
     if frame is None or frame[0] != frames.HELLO:
         raise _no_hello(channel)
-    if json.loads(frame[1])["protocol"] != frames.PROTOCOL:
+    if decoded(frame[1], "protocol")["protocol"] != frames.PROTOCOL:
         msg = "the job was submitted by another version of prominence, which has another way in"
         raise RemoteError(msg)
 
@@ -196,9 +219,10 @@ def _no_hello(channel: Channel) -> RemoteError:
 def _last_line(messages: str) -> str:
     """ ": what was said last" of a program's messages, or nothing."""
     lines = [" ".join(line.split()) for line in messages.splitlines() if line.strip()]
-    return f": {lines[-1].rstrip('.')}" if lines else ""
+    return f": {printable(lines[-1]).rstrip('.')}" if lines else ""
 
 
 def _raise_refusal(done: Mapping[str, Any]) -> None:
     if "error" in done:
-        raise _ERRORS.get(done["error"], RemoteError)(done["message"])
+        kind = _ERRORS.get(str(done["error"]), RemoteError)
+        raise kind(printable(str(done.get("message", ""))))

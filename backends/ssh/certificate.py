@@ -35,10 +35,13 @@ class Certificate:
     def fault(self, host: str, now: float) -> str:
         """Why this is no proof that its key is ``host``'s key, given that its signer is believed; empty where it is one.
 
-        The rules, and their order, are those of OpenSSH's sshkey_cert_check_host. Since 10.3 that takes a
-        certificate without principals for nobody's; before, for everybody's.
+        The rules are those of OpenSSH's sshkey_cert_check_host; as there nothing in it is looked at before
+        its signature is. Since 10.3 a certificate without principals is nobody's; before, everybody's.
         """
         shown = self.certificate
+        forged = self._signature_fault()
+        if forged:
+            return forged
         if shown.type is not SSHCertificateType.HOST:
             return "it is not a host certificate"
         if now < shown.valid_after:
@@ -50,7 +53,7 @@ class Certificate:
             return f"it is for {', '.join(principals) or 'no host at all'}, not for {host}"
         if shown.critical_options:
             return "it has critical options, which we do not know"
-        return self._signature_fault()
+        return ""
 
     def _signature_fault(self) -> str:
         if self.signature_algorithm == "ssh-rsa":

@@ -5,7 +5,7 @@ from collections import deque
 
 from paramiko import Channel, SSHException
 
-from prominence_hpc.backends.ssh.transport import WINDOW_BYTES, describe
+from prominence_hpc.backends.ssh.transport import WINDOW_BYTES, VerifiedTransport, describe
 from prominence_hpc.errors import RemoteError
 
 __all__ = ["SSHChannel"]
@@ -15,6 +15,7 @@ _SENT_AT_ONCE_BYTES = (1 << 15) - 64
 _MESSAGE_BYTES = 64 << 10
 _EXIT_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5
+_STUCK_SECONDS = 5.0
 _NO_STATUS = -1
 
 
@@ -95,6 +96,21 @@ class SSHChannel:
         return None if status == _NO_STATUS else status
 
     def close(self) -> None:
+        # A write that is stuck holds what is needed to close: then the connection goes as a whole.
+        guard = threading.Timer(_STUCK_SECONDS, self._abandon)
+        guard.daemon = True
+        guard.start()
+        try:
+            self._close()
+        finally:
+            guard.cancel()
+
+    def _abandon(self) -> None:
+        transport = self._channel.transport
+        if isinstance(transport, VerifiedTransport):
+            transport.abandon()
+
+    def _close(self) -> None:
         try:
             if not self._channel.closed and not self._channel.status_event.is_set():
                 self._channel.shutdown_write()

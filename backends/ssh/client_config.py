@@ -49,6 +49,7 @@ class ClientSettings:
     proxy_jump: tuple[Hop, ...] = ()
     proxy_command: tuple[str, ...] = ()
     known_hosts_files: tuple[Path, ...] = ()  # the user's, then the system's
+    revoked_keys_files: tuple[Path, ...] = ()
     host_key_alias: str | None = None
     connect_timeout_seconds: float | None = None
 
@@ -103,6 +104,7 @@ def parse_client_settings(
                 for path in _split_paths(first.get(keyword, ""))
             ]
         ),
+        revoked_keys_files=expansion.of_paths(_split_paths(first.get("revokedhostkeys", ""))),
         host_key_alias=first.get("hostkeyalias"),
         connect_timeout_seconds=_seconds(first.get("connecttimeout", _NONE)),
     )

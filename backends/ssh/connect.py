@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from prominence_hpc.backends.ssh.carriers import ProxyProcess, connect_tcp, tune
 from prominence_hpc.backends.ssh.client_config import ClientSettings, Hop, read_client_settings
-from prominence_hpc.backends.ssh.host_keys import ExpectedHost, read_authorities
+from prominence_hpc.backends.ssh.host_keys import ExpectedHost, read_authorities, read_revoked
 from prominence_hpc.backends.ssh.known_hosts import KnownHost, read_known_hosts
 from prominence_hpc.backends.ssh.policy import SSHPolicy
 from prominence_hpc.errors import RemoteError
@@ -127,10 +127,16 @@ def _expected(settings: ClientSettings, policy: SSHPolicy, *, direct: bool) -> E
     files = (*settings.known_hosts_files, *policy.known_hosts_files)
     entries: tuple[KnownHost, ...] = read_known_hosts(files)
     authorities = read_authorities(policy.host_ca_files)
+    revoked = read_revoked(settings.revoked_keys_files)
     alias = settings.host_key_alias
     if alias is not None:
         return ExpectedHost(
-            host=alias, entries=entries, files=files, authorities=authorities, direct=False
+            host=alias,
+            entries=entries,
+            files=files,
+            authorities=authorities,
+            revoked=revoked,
+            direct=False,
         )
     return ExpectedHost(
         host=settings.hostname,
@@ -138,5 +144,6 @@ def _expected(settings: ClientSettings, policy: SSHPolicy, *, direct: bool) -> E
         entries=entries,
         files=files,
         authorities=authorities,
+        revoked=revoked,
         direct=direct and not settings.proxy_command,
     )

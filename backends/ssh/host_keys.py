@@ -24,9 +24,11 @@ __all__ = [
     "fingerprint",
     "host_key_algorithms",
     "read_authorities",
+    "read_revoked",
 ]
 
 CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
+_REVOCATION_LIST = b"SSHKRL\n"  # PROTOCOL.krl
 
 # A key's type, and the names under which a handshake may agree on it: RSA keys sign by SHA-2 (RFC 8332).
 _ALGORITHMS = {
@@ -52,6 +54,7 @@ class ExpectedHost:
     entries: tuple[KnownHost, ...] = ()
     files: tuple[Path, ...] = ()
     authorities: frozenset[bytes] = frozenset()
+    revoked: frozenset[bytes] = frozenset()  # by RevokedHostKeys of the ssh configuration
     direct: bool = True
 
     @property
@@ -84,6 +87,32 @@ def read_authorities(files: Iterable[Path]) -> frozenset[bytes]:
         for number, line in enumerate(lines, start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 keys.add(_authority(file, number, line))
+    return frozenset(keys)
+
+
+def read_revoked(files: Iterable[Path]) -> frozenset[bytes]:
+    """The public keys in the files that RevokedHostKeys names, one a line.
+
+    Raises RemoteError where a file cannot be read, as ssh then believes no host at all, or is a binary
+    key revocation list, which is not read here.
+    """
+    keys: set[bytes] = set()
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            msg = f"{file}, which RevokedHostKeys names, cannot be read: {error.strerror}."
+            raise RemoteError(msg) from error
+        if content.startswith(_REVOCATION_LIST):
+            msg = (
+                f"{file}, which RevokedHostKeys names, is a binary key revocation list, and not read here; "
+                "list the keys as text, one a line, or as @revoked in a known_hosts file."
+            )
+            raise RemoteError(msg)
+        for line in content.decode("utf-8", "replace").splitlines():
+            fields = line.split()
+            if len(fields) > 1 and (key := parse_public_key(fields[0], fields[1])):
+                keys.add(key)
     return frozenset(keys)
 
 
@@ -161,6 +190,12 @@ def _check_not_revoked(key: bytes, expected: ExpectedHost, *, whose: str = "host
                 f"{entry.line} of {entry.file}: somebody else may have it; ask your administrator."
             )
             raise HostKeyError(msg)
+    if key in expected.revoked:
+        msg = (
+            f"The {whose} of {expected.name} ({key_type_of(key)} {fingerprint(key)}) is revoked by "
+            "RevokedHostKeys of the ssh configuration: somebody else may have it; ask your administrator."
+        )
+        raise HostKeyError(msg)
 
 
 def _check_plain_key(key: bytes, expected: ExpectedHost, *, certificate_fault: str = "") -> None:

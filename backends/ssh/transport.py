@@ -163,6 +163,14 @@ class VerifiedTransport(Transport):
         if self.is_alive():
             self.join(_END_SECONDS)
 
+    def abandon(self) -> None:
+        """Cut what carries the connection, whoever is writing to it at the moment."""
+        if isinstance(self.sock, _Tunnel):
+            self.sock.abandon()
+        elif isinstance(self.sock, socket.socket):
+            with suppress(OSError):  # it may be closed already
+                self.sock.shutdown(socket.SHUT_RDWR)
+
     def stay_alive(self) -> None:
         """Ask whether the host is there whenever nothing is sent, and end the connection where it keeps silent.
 
@@ -183,7 +191,13 @@ class VerifiedTransport(Transport):
         message.add_byte(cMSG_GLOBAL_REQUEST)
         message.add_string("keepalive@openssh.com")
         message.add_boolean(True)  # an answer, were it a refusal, is a sign of life
-        self.packetizer.send_message(message)
+        # A write that is stuck has it: this thread must not wait for that, or nobody counts the silence.
+        lock = self.packetizer._Packetizer__write_lock  # type: ignore[attr-defined]
+        if lock.acquire(blocking=False):
+            try:
+                self.packetizer.send_message(message)
+            finally:
+                lock.release()
 
     def _keep_banner(self, message: Message) -> None:
         self.banner = _printable(message.get_string().decode("utf-8", "replace"))
@@ -216,6 +230,12 @@ class _Tunnel:
 
     def send(self, data: bytes, /) -> int:
         return self._channel.send(data)
+
+    def abandon(self) -> None:
+        """Cut the connection that this one goes through."""
+        transport = self._channel.transport
+        if isinstance(transport, VerifiedTransport):
+            transport.abandon()
 
     def settimeout(self, seconds: float | None, /) -> None:
         self._channel.settimeout(seconds)

@@ -14,6 +14,8 @@ from tests.engine.prominence import Prominence
 from tests.site.handle import Site
 from tests.site.tutorial_image import cache, sif
 
+# The tutorials' names are theirs: two of them at once would replace each other's uploads.
+pytestmark = pytest.mark.xdist_group("tutorials")
 SCHEDULERS = ("slurm", "htcondor")
 UPLOADS = (
     "prominence upload --filename centos.sif --name centos7.sif",

@@ -57,7 +57,7 @@ class Peer:
 def serve(plan_path: bytes) -> int:
     """One visit; returns the exit code, which nobody need look at: DONE says how it ended."""
     # A cut connection is told by the end of standard input; what is cleaned up then takes a moment.
-    for number in (signal.SIGHUP, signal.SIGPIPE):
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     peer = Peer()
     hello = {"protocol": frames.PROTOCOL, "host": os.uname().nodename}

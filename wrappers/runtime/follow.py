@@ -29,17 +29,17 @@ def follow(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[str
     files = [Appended(path_of(place, name), request["offsets"][name]) for name in names]
     alive = place.wrapper()
     threading.Thread(target=_listen, args=(peer,), daemon=True).start()
-    pause, sent = LEAST_SECONDS, time.time()
+    pause, sent = LEAST_SECONDS, time.monotonic()
     while True:
         last_look = request["once"] or not alive
         moved = [_send_new(peer, index, file) for index, file in enumerate(files)]
         if last_look:
             return {"offsets": {name: file.offset for name, file in zip(names, files)}}
         if any(moved):
-            sent = time.time()
-        elif time.time() - sent >= frames.BEAT_SECONDS:
+            sent = time.monotonic()
+        elif time.monotonic() - sent >= frames.BEAT_SECONDS:
             peer.send(frames.pack(frames.BEAT))
-            sent = time.time()
+            sent = time.monotonic()
         pause = LEAST_SECONDS if any(moved) else min(pause * 1.5, MOST_SECONDS)
         time.sleep(pause)
 
@@ -61,6 +61,7 @@ class Appended:
     def __init__(self, path: bytes, offset: int) -> None:
         self.path = path
         self.offset = offset
+        self.began_anew = False  # it is shorter than it was: another start of the job writes it
 
     def read(self) -> bytes:
         """The next block; nothing where there is none yet. Opened anew each time, for NFS's sake."""
@@ -69,6 +70,8 @@ class Appended:
         except OSError:
             return b""
         try:
+            if os.fstat(descriptor).st_size < self.offset:
+                self.offset, self.began_anew = 0, True
             data = os.pread(descriptor, BLOCK, self.offset)
         finally:
             os.close(descriptor)
@@ -80,6 +83,9 @@ def _send_new(peer: "Peer", index: int, file: Appended) -> bool:
     moved = False
     while True:
         data = file.read()
+        if file.began_anew:
+            file.began_anew = False
+            peer.send(frames.pack(frames.ANEW, bytes([index])))
         if not data:
             return moved
         peer.send(frames.pack(frames.STREAM, bytes([index]) + data))

@@ -37,6 +37,7 @@ OUTPUT = b"O"  # standard output, or an archive
 ERROR = b"X"  # standard error
 ACK = b"A"  # four bytes: so much of the standard input was taken
 STREAM = b"L"  # one byte: which stream, and what was appended to it
+ANEW = b"Z"  # one byte: this stream begins anew
 TOTAL = b"T"  # JSON: bytes that there are to be read
 PROGRESS = b"P"  # four bytes: so many more were read
 PART = b"Q"  # JSON: number of the part that wants an address

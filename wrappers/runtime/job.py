@@ -14,7 +14,7 @@ from .planfile import PlanFile
 from .presence import Presence
 from .process import Watch
 from .report import ReportFile
-from .scratch import Scratch, base_folder, sweep
+from .scratch import BESIDE, INSIDE, Scratch, base_folder, sweep
 from .text import scrub, shown
 
 TYPE_CHECKING = False
@@ -62,6 +62,8 @@ class Job:
                 pass
             self._judge_time()
             if self.tasks_began and self.plan["outputs"]:
+                if self.scratch is not None:  # an output must not change while it is stored
+                    self.scratch.wait_for_visitors(INSIDE)
                 self._stage_out()
             self.report.finish(self.outcome, self.reason, self.detail)
             self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
@@ -208,6 +210,7 @@ class Job:
         self.watch.clear()
         if self.scratch is None:
             return
+        self.scratch.wait_for_visitors(INSIDE, BESIDE)
         try:
             self.scratch.remove()
             for name in sweep(self.scratch.base):

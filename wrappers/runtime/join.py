@@ -7,6 +7,7 @@ joined (a setuid runtime, a Python without ctypes) the caller starts it once mor
 """
 
 import os
+import sys
 import time
 
 from .orphans import children
@@ -76,6 +77,7 @@ def join(pid: int) -> None:
 
     libc = ctypes.CDLL(None, use_errno=True)
     root = os.open("/proc/%d/root" % pid, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    shut_imports()
     different = [
         (os.open("/proc/%d/ns/%s" % (pid, name), os.O_RDONLY | os.O_CLOEXEC), flag)
         for name, flag in NAMESPACES
@@ -89,6 +91,14 @@ def join(pid: int) -> None:
     os.chroot(".")
     os.close(root)
     _call(libc, "prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def shut_imports() -> None:
+    """What an import would find from here on is the container's, which is not ours to run."""
+    import traceback  # noqa: F401 (the last that may be needed)
+
+    sys.path[:] = []
+    sys.meta_path[:] = []
 
 
 def _call(libc: "Any", name: str, *arguments: int) -> None:

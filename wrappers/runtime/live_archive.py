@@ -21,16 +21,25 @@ TAR_BLOCK = 512
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MEASURE_SECONDS = 2.0
+DEEPEST = 200  # folders in each other: Python's own limit is not far
+MOST_NOTES = 20
 
 
 class LiveArchive:
-    """``count`` is told how many bytes of files were read; ``notes``: what is not as it should be."""
+    """``count`` is told how many bytes of files were read; ``notes``: what is not as it should be.
 
-    def __init__(self, tops: "Sequence[Top]", count: "Callable[[int], None]") -> None:
+    ``root``: the folder below which all paths are; no link between it and them is followed.
+    """
+
+    def __init__(
+        self, tops: "Sequence[Top]", count: "Callable[[int], None]", root: bytes = b"/"
+    ) -> None:
+        self.root = root
         self.tops = tops
         self.count = count
         self.notes: "list[str]" = []
         self.entries = 0
+        self._noted = 0
         self._linked: "dict[tuple[int, int], bytes]" = {}
 
     def measure(self) -> "Optional[int]":
@@ -49,12 +58,12 @@ class LiveArchive:
         for name, path in self.tops:
             folder, _, base = path.rstrip(b"/").rpartition(b"/")
             try:
-                parent = os.open(folder or b"/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                parent = _open_below(self.root, folder)
             except OSError:
                 self._note(name, "vanished before it was read")
                 continue
             try:
-                for block in self._entry(parent, base, name):
+                for block in self._entry(parent, base, name, 0):
                     written += len(block)
                     yield block
             finally:
@@ -62,7 +71,7 @@ class LiveArchive:
         end = 2 * TAR_BLOCK
         yield b"\0" * (end + -(written + end) % RECORD)
 
-    def _entry(self, parent: int, base: bytes, name: bytes) -> "Iterator[bytes]":
+    def _entry(self, parent: int, base: bytes, name: bytes, depth: int) -> "Iterator[bytes]":
         """One file or folder, and all that is in it."""
         try:
             status = os.stat(base, dir_fd=parent, follow_symlinks=False)
@@ -70,7 +79,7 @@ class LiveArchive:
             if kind == stat.S_IFLNK:
                 yield self._header(name, status, os.readlink(base, dir_fd=parent))
             elif kind == stat.S_IFDIR:
-                yield from self._folder(parent, base, name, status)
+                yield from self._folder(parent, base, name, status, depth)
             elif kind == stat.S_IFREG:
                 yield from self._file(parent, base, name)
             else:
@@ -81,13 +90,16 @@ class LiveArchive:
             self._note(name, "is left out: %s" % error.strerror)
 
     def _folder(
-        self, parent: int, base: bytes, name: bytes, status: os.stat_result
+        self, parent: int, base: bytes, name: bytes, status: os.stat_result, depth: int
     ) -> "Iterator[bytes]":
+        if depth > DEEPEST:
+            self._note(name, "is nested too deeply and is left out")
+            return
         yield self._header(name, status)
         descriptor = os.open(base, FOLDER, dir_fd=parent)
         try:
             for inner in sorted(os.fsencode(entry) for entry in os.listdir(descriptor)):
-                yield from self._entry(descriptor, inner, name + b"/" + inner)
+                yield from self._entry(descriptor, inner, name + b"/" + inner, depth + 1)
         finally:
             os.close(descriptor)
 
@@ -134,7 +146,11 @@ class LiveArchive:
         return header(name, status, target)
 
     def _note(self, name: bytes, words: str) -> None:
-        self.notes.append("%s %s" % (shown(name), words))
+        self._noted += 1
+        if self._noted <= MOST_NOTES:
+            self.notes.append("%s %s" % (shown(name), words))
+        else:
+            self.notes[MOST_NOTES:] = ["and %d more" % (self._noted - MOST_NOTES)]
 
 
 def _zeros(count: int) -> "Iterator[bytes]":
@@ -142,13 +158,27 @@ def _zeros(count: int) -> "Iterator[bytes]":
         yield b"\0" * min(BLOCK, count - start)
 
 
-def _sizes(path: bytes) -> "Iterator[int]":
+def _open_below(root: bytes, path: bytes) -> int:
+    """A folder, each step of the way opened within the one before."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for step in os.path.relpath(path or b"/", root).split(b"/"):
+        if step == b".":
+            continue
+        try:
+            inner = os.open(step, FOLDER, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _sizes(path: bytes, depth: int = 0) -> "Iterator[int]":
     try:
         status = os.lstat(path)
         if stat.S_ISREG(status.st_mode):
             yield status.st_size
-        elif stat.S_ISDIR(status.st_mode):
+        elif stat.S_ISDIR(status.st_mode) and depth <= DEEPEST:
             for entry in os.scandir(path):
-                yield from _sizes(entry.path)
+                yield from _sizes(entry.path, depth + 1)
     except OSError:
         return

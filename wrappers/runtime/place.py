@@ -101,11 +101,12 @@ class Place:
             phase = "starting"
         return WORDS.get(phase, "is between two tasks")
 
-    def wrapper(self) -> "Alive | Mark":
-        """True for as long as the wrapper lives, on whichever node of the job it is."""
-        if self.elsewhere:
-            return Mark(os.path.join(self.folder, RUNNING))
-        return Alive(self.document["pid"], self.document["ticks"])
+    def wrapper(self) -> "Mark":
+        """True until the wrapper puts everything away, on whichever node of the job it is."""
+        alive = None
+        if not self.elsewhere:
+            alive = Alive(self.document["pid"], self.document["ticks"])
+        return Mark(os.path.join(self.folder, RUNNING), alive)
 
     def check_running(self) -> None:
         """Raises Refusal where the wrapper was killed: then its files are still there."""
@@ -146,13 +147,14 @@ class Alive:
 
 
 class Mark:
-    """A file that goes with a process on another node."""
+    """A file that goes with a process, and the process where it is on this node."""
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, alive: "Optional[Alive]") -> None:
         self._path = path
+        self._alive = alive
 
     def __bool__(self) -> bool:
-        return os.path.exists(self._path)
+        return os.path.exists(self._path) and (self._alive is None or bool(self._alive))
 
 
 def read_environment(pid: int) -> "dict[bytes, bytes]":

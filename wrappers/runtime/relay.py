@@ -89,7 +89,7 @@ class Relay:
         self.child = child
         self.alive = alive
         self.ends_with = ends_with
-        self.deadline = None if timeout_seconds is None else time.time() + timeout_seconds
+        self.deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         self.timeout_seconds = timeout_seconds
         self.input = bytearray()
         self.input_ends = False
@@ -99,7 +99,7 @@ class Relay:
         self.exit_code: "Optional[int]" = None
         self.drain_end = 0.0
         self.connected = True
-        self.sent = time.time()
+        self.sent = time.monotonic()
         self._wake, woken = os.pipe()
         for end in (self._wake, woken, 0, 1):
             os.set_blocking(end, False)
@@ -111,7 +111,8 @@ class Relay:
         try:
             self._run()
         finally:
-            self.child.signal(signal.SIGKILL)
+            if self.exit_code is None:
+                self.child.signal(signal.SIGKILL)
             self._clear()
         os.set_blocking(1, True)
         return {"exit_code": self.exit_code, "ended_by": self.ended_by}
@@ -119,16 +120,23 @@ class Relay:
     def _run(self) -> None:
         for frame in self.peer.early():
             self._take(*frame)
-        while self.exit_code is None or (self.child.outputs and time.time() < self.drain_end):
+        while self.exit_code is None or (self.child.outputs and time.monotonic() < self.drain_end):
             self._look()
             self._turn(LOOK_SECONDS if self.exit_code is None else 0.05)
+        self._drain()
         # However long it takes: whoever reads over there may have paused, and goes by our frames.
         while self.pending and self.connected:
             self._turn(LOOK_SECONDS)
 
+    def _drain(self) -> None:
+        """What the pipes still hold: nobody can add to it any more."""
+        for descriptor in list(self.child.outputs):
+            while descriptor in self.child.outputs and self._read(descriptor):
+                pass
+
     def _look(self) -> None:
         """Has the command ended, or must it?"""
-        now = time.time()
+        now = time.monotonic()
         if not self.pending and now - self.sent >= frames.BEAT_SECONDS:
             self.pending += frames.pack(frames.BEAT)
         if self.exit_code is None:
@@ -144,30 +152,31 @@ class Relay:
             self.kill_time = now + TERM_SECONDS
 
     def _reap(self) -> None:
-        found, status = os.waitpid(self.child.pid, os.WNOHANG)
-        if not found:
+        # Left as it is until its group has been signalled: its number is nobody else's so long.
+        if not os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
+        # What it left running would hold its output open, and live on unseen.
+        self.child.signal(signal.SIGKILL)
+        _, status = os.waitpid(self.child.pid, 0)
         signaled = os.WIFSIGNALED(status)
         self.exit_code = 128 + os.WTERMSIG(status) if signaled else os.WEXITSTATUS(status)
         if self.ended_by == "timeout":
             self.exit_code = TIMED_OUT
-        # What it left running would hold its output open, and live on unseen.
-        self.child.signal(signal.SIGKILL)
         self._clear()
         self.child.close_stdin()
-        self.drain_end = time.time() + DRAIN_SECONDS
+        self.drain_end = time.monotonic() + DRAIN_SECONDS
 
     def _stop(self, why: str, number: int) -> None:
         if self.kill_time is None:
             self.ended_by = self.ended_by or why
-            self.kill_time = time.time() + TERM_SECONDS
+            self.kill_time = time.monotonic() + TERM_SECONDS
             self.child.signal(number)
             self.child.signal(signal.SIGCONT)
 
     def _turn(self, seconds: float) -> None:
         """Wait for whatever is ready, and move it."""
         if self.deadline is not None and self.kill_time is None and self.exit_code is None:
-            seconds = min(seconds, max(0.0, self.deadline - time.time()))
+            seconds = min(seconds, max(0.0, self.deadline - time.monotonic()))
         readable = [self._wake]
         if self.connected:
             readable.append(0)
@@ -231,20 +240,22 @@ class Relay:
         if isinstance(number, signal.Signals) and self.exit_code is None:
             self.child.signal(number)
 
-    def _read(self, descriptor: int) -> None:
+    def _read(self, descriptor: int) -> bool:
+        """Whether there was anything."""
         try:
             data = os.read(descriptor, frames.BLOCK)
         except BlockingIOError:
-            return
+            return False
         except OSError:  # EIO: the last process has left the terminal
             data = b""
         if data:
             if self.connected:
                 self.pending += frames.pack(self.child.outputs[descriptor], data)
-            return
+            return True
         del self.child.outputs[descriptor]
         if not self.child.terminal:
             os.close(descriptor)
+        return False
 
     def _feed(self, stdin: int) -> None:
         try:
@@ -271,12 +282,12 @@ class Relay:
             self._cut()
             return
         del self.pending[:count]
-        self.sent = time.time()
+        self.sent = time.monotonic()
 
     def _clear(self) -> None:
         """Nothing that the command has started outlives it, whatever session it made for itself."""
-        end = time.time() + DRAIN_SECONDS
-        while time.time() < end:
+        end = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < end:
             for pid in children(os.getpid()):
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import stat
+import time
 
 from .errors import SCRATCH_FAILED, JobFailed
 from .text import encode, shown
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
 PREFIX = b"prominence-"
 LOCK = b"lock"
+INSIDE, BESIDE = (
+    b"inside",
+    b"beside",
+)  # held by visitors: "prominence exec", with and without --host
+VISITOR_SECONDS = 4.0
 FOLDERS = (b"work", b"tmp", b"images", b"cache", b"build")
 
 
@@ -45,6 +51,14 @@ class Folders:
             os.path.join(path, folder) for folder in FOLDERS
         )
 
+    def enter(self, name: bytes) -> None:
+        """Be a visitor, INSIDE or BESIDE the container, for as long as this process lives."""
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            _locked(os.open(os.path.join(self.path, name), flags, 0o600), fcntl.LOCK_SH)
+        except OSError:
+            pass  # a full disk: then nobody waits for us
+
 
 class Scratch(Folders):
     """The folders, made for this job.
@@ -69,10 +83,39 @@ class Scratch(Folders):
             raise JobFailed(SCRATCH_FAILED, detail) from error
         self.base = base
 
+    def wait_for_visitors(self, *names: bytes) -> None:
+        """Until nobody of these is here any more; they are told to go and killed, so not for long."""
+        end = time.monotonic() + VISITOR_SECONDS
+        for name in names:
+            try:
+                descriptor = os.open(os.path.join(self.path, name), os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                continue  # nobody was ever here
+            while not _locked(descriptor, fcntl.LOCK_EX) and time.monotonic() < end:
+                time.sleep(0.05)
+            os.close(descriptor)
+
     def remove(self) -> None:
-        """Remove it whole, read-only folders too; raises OSError where something stays."""
+        """Remove it whole, read-only folders too; raises OSError where something stays.
+
+        The lock goes last: with it :func:`sweep` finds what had to stay.
+        """
+        for name in os.listdir(self.path):
+            path = os.path.join(self.path, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                remove_tree(path)
+            elif name != LOCK:
+                _remove(path)
         remove_tree(self.path)
         os.close(self._lock)
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _make(base: bytes, job_id: int) -> bytes:

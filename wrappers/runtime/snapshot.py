@@ -55,11 +55,11 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
     alive = place.wrapper()
     os.nice(NICE)
     progress = Progress(peer)
-    archive = LiveArchive(tops, progress)
+    archive = LiveArchive(tops, progress, place.scratch.work)
     peer.send(frames.pack_json(frames.TOTAL, archive.measure()))
     threading.Thread(target=_beat, args=(peer,), daemon=True).start()
     control = Control(time.time(), DAY, 0, 0)
-    answers = Answers(peer, control)
+    answers = Answers(peer, control, request["destination"])
     blocks = compressed(archive.blocks(), THREADS)
     try:
         done = send(peer, answers, control, place, request["destination"], blocks)
@@ -72,7 +72,7 @@ def snapshot(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[s
         msg = "Job %d ended while its files were packed." % place.plan["job_id"]
         raise Refusal(CONFLICT, msg)
     if not archive.entries:
-        raise Refusal(NOT_FOUND, "There is nothing to take: " + "; ".join(archive.notes) + ".")
+        raise Refusal(NOT_FOUND, "There is nothing to take: " + "; ".join(archive.notes[:3]) + ".")
     progress.tell()
     for words in archive.notes:
         note(peer, words)
@@ -178,9 +178,16 @@ class Progress:
 
 
 class Answers:
-    """What the login node answers, heard by a thread; its end is ours: no half of a file is left."""
+    """What the login node answers, heard by a thread; its end is ours.
 
-    def __init__(self, peer: "Peer", control: Control) -> None:
+    At once, or a PUT that ends a moment later would store what was given up; but in a folder no half of
+    a file is left.
+    """
+
+    def __init__(
+        self, peer: "Peer", control: Control, destination: "dict[str, Any] | None"
+    ) -> None:
+        self._in_folder = destination is not None and destination["method"] == "folder"
         self._peer = peer
         self._control = control
         self._heard: "queue.Queue[dict[str, Any]]" = queue.Queue()
@@ -194,8 +201,9 @@ class Answers:
                 if kind == frames.ADDRESS:
                     self._heard.put(json.loads(payload.decode("ascii")))
         except (Gone, OSError, frames.Broken):
-            self._control.signalled(signal.SIGHUP)
-            time.sleep(LEAVE_SECONDS)
+            if self._in_folder:
+                self._control.signalled(signal.SIGHUP)
+                time.sleep(LEAVE_SECONDS)
             leave(1)
 
     def next_address(self) -> str:
@@ -222,7 +230,7 @@ def send(
     file = PlanFile(place.plan_path)
     if destination["method"] == "folder":
         folder, name = file.local(destination["path"]), destination["name"]
-        size, sha256 = store_in_folder(folder, name, blocks, control)
+        size, sha256 = store_in_folder(folder, name, blocks, control, name + ".part")
         return {"size_bytes": size, "sha256": sha256, "parts": []}
     put = PutBytes(file.document.get("ca_certificates"), control)
     return _to_storage(put, answers, destination["url"], blocks)

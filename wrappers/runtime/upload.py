@@ -12,7 +12,7 @@ from .text import encode, size_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import http.client
-    from typing import Any, Callable, Iterator
+    from typing import Any, Callable, Iterator, Optional
 
     from .control import Control
     from .planfile import PlanFile
@@ -165,19 +165,27 @@ class Uploader:
 
 
 def store_in_folder(
-    folder: bytes, name: str, blocks: "Iterator[bytes]", control: "Control"
+    folder: bytes,
+    name: str,
+    blocks: "Iterator[bytes]",
+    control: "Control",
+    part_name: "Optional[str]" = None,
 ) -> "tuple[int, str]":
-    """Write a file under a temporary name and rename it; returns size and SHA-256."""
+    """Write a file under a temporary name and rename it; returns size and SHA-256.
+
+    ``part_name``: the temporary name, for a caller whose other end removes what we may leave.
+    """
     from .ahead import read_ahead
 
     path = os.path.join(folder, encode(name))
-    part = os.path.join(os.path.dirname(path), b".%s.part" % os.urandom(8).hex().encode("ascii"))
+    unique = ".%s.part" % os.urandom(8).hex()
+    part = os.path.join(os.path.dirname(path), encode(part_name or unique))
     digest = hashlib.sha256()
     size = 0
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(part, flags, 0o600)
+        kind = os.O_TRUNC | os.O_NOFOLLOW if part_name else os.O_EXCL
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | kind, 0o600)
         try:
             for block in read_ahead(_hashed(blocks, digest)):
                 control.check()

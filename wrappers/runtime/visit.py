@@ -13,6 +13,7 @@ from .join import can_join, container_process, join
 from .orphans import adopt_orphans, end_with_parent
 from .place import CONFLICT, Alive, Refusal, read_environment
 from .relay import Child, Relay, set_size
+from .scratch import BESIDE, INSIDE
 from .text import decode, encode, shown
 
 TYPE_CHECKING = False
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 BETWEEN_SECONDS = 2.0  # from one task's end to the next one's beginning
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have it
 RESET = (signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGCHLD)
+
+
+class NotStarted(Exception):
+    """``what`` could not be used: the command, or the folder that it was to start in."""
+
+    def __init__(self, what: bytes, number: int) -> None:
+        super().__init__(what, number)
+        self.what = what
+        self.number = number
 
 
 class Surroundings:
@@ -50,14 +60,19 @@ def execute(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[st
     place.check_running()
     command = [encode(word) for word in request["command"]]
     terminal = request["terminal"]
-    found = beside(place, command) if request["host"] else inside(place, command, terminal)
+    try:
+        found = beside(place, command) if request["host"] else inside(place, command, terminal)
+    except OSError as error:  # a process whose files were looked at has ended meanwhile
+        msg = "Job %d: its task has just ended." % place.plan["job_id"]
+        raise Refusal(CONFLICT, msg) from error
     if terminal:
         found.env[b"TERM"] = encode(terminal["term"])
     try:
         child = spawn(found, terminal)
-    except OSError as error:
-        code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
-        words = "prominence: %s: %s\n" % (shown(command[0]), os.strerror(error.errno or 0))
+    except NotStarted as error:
+        missing = error.what == command[0] and error.number == errno.ENOENT
+        code = NOT_FOUND if missing else NOT_EXECUTABLE
+        words = "prominence: %s: %s\n" % (shown(error.what), os.strerror(error.number))
         peer.send(frames.pack(frames.ERROR, words.encode("utf-8", "backslashreplace")))
         return {"exit_code": code, "ended_by": ""}
     return Relay(peer, child, found.alive, found.ends_with, request["timeout_seconds"]).run()
@@ -66,6 +81,8 @@ def execute(peer: "Peer", place: "Place", request: "dict[str, Any]") -> "dict[st
 def beside(place: "Place", command: "list[bytes]") -> Surroundings:
     """Outside of the container, among the job's files, with the environment that its wrapper has."""
     scratch = None if place.elsewhere else place.scratch
+    if scratch is not None:
+        scratch.enter(BESIDE)
     cwd = place.folder if scratch is None else scratch.work
     env = dict(os.environb) if place.elsewhere else place.environment()
     return Surroundings(command, env, cwd, place.wrapper(), "job")
@@ -80,6 +97,8 @@ def inside(
     process = container_process(task["pid"], task["start"])
     if not alive:
         raise no_task(place)
+    if place.scratch is not None:
+        place.scratch.enter(INSIDE)
     if process is None or not can_join(process):
         return again(place, command, terminal, task, alive)
     cwd = workdir(place.plan, place.plan["tasks"][task["number"]])
@@ -131,7 +150,7 @@ def again(
 
 
 def spawn(found: Surroundings, terminal: "Optional[dict[str, Any]]") -> Child:
-    """Start the command in a session of its own; raises OSError where it is not there."""
+    """Start the command in a session of its own; raises NotStarted where it is not there."""
     if terminal:
         master, slave = os.openpty()
         set_size(master, terminal["columns"], terminal["rows"])
@@ -151,7 +170,8 @@ def spawn(found: Surroundings, terminal: "Optional[dict[str, Any]]") -> Child:
     os.close(failed)
     if number:
         os.waitpid(pid, 0)
-        raise OSError(int(number), os.strerror(int(number)))
+        what = found.cwd if number.startswith(b"-") else found.argv[0]
+        raise NotStarted(what, abs(int(number)))
     if terminal:
         return Child(pid, ours[0], {ours[0]: frames.OUTPUT}, terminal=True)
     outputs = {ours[1]: frames.OUTPUT, ours[2]: frames.ERROR}
@@ -171,7 +191,11 @@ def _become(
             signal.signal(number, signal.SIG_DFL)
         for target, source in enumerate(streams):
             os.dup2(source, target)
-        os.chdir(found.cwd)
+        try:
+            os.chdir(found.cwd)
+        except OSError as error:
+            os.write(failing, b"-%d" % (error.errno or 0))
+            os._exit(NOT_FOUND)
         _execute(found.argv, found.env)
     except OSError as error:
         os.write(failing, b"%d" % (error.errno or 0))
