@@ -298,6 +298,7 @@ def ask(backend: RemoteBackend, verb: str) -> None:
             backend.call(verb, ["1" if backend.name == "slurm" else "1.0"])
 
 
+@pytest.mark.xdist_group("port-7999")
 @pytest.mark.parametrize("verb", ["submit", "poll", "history", "find", "cancel"])
 def test_a_scheduler_that_does_not_answer(deaf: RemoteBackend, site: Site, verb: str) -> None:
     listener = site.popen(["python3", "-c", LISTEN])
@@ -312,6 +313,7 @@ def test_a_scheduler_that_does_not_answer(deaf: RemoteBackend, site: Site, verb:
     assert "within 3 seconds" in error.message
 
 
+@pytest.mark.xdist_group("port-7999")
 @pytest.mark.parametrize("verb", ["submit", "poll"])
 def test_no_scheduler_there(deaf: RemoteBackend, verb: str) -> None:
     deaf.settings["command_timeout_seconds"] = 30.0

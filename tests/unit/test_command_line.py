@@ -194,3 +194,17 @@ def on_terminal(*arguments: str, home: Path) -> str:
     os.close(controller)
     assert process.wait(timeout=30) == 0
     return shown.decode()
+
+
+def test_closed_streams_change_no_exit_code(tmp_path: Path) -> None:
+    """As in a cron job, or behind a daemon."""
+    program = "from prominence_hpc.cli.main import entry; entry()"
+    for line, code in (('"$@" --version >&-', 0), ('"$@" describe 7 >&- 2>&-', 4)):
+        done = subprocess.run(
+            ["sh", "-c", line, "sh", sys.executable, "-c", program],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PROMINENCE_SITE": "local"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (code, "")

@@ -15,8 +15,9 @@ from prominence_hpc.backends.ssh.host_keys import (
     fingerprint,
     host_key_algorithms,
     read_authorities,
+    read_revoked,
 )
-from prominence_hpc.backends.ssh.known_hosts import parse_known_hosts
+from prominence_hpc.backends.ssh.known_hosts import matches_pattern, parse_known_hosts
 from prominence_hpc.errors import RemoteError
 from tests.unit.backends.ssh.keys import (
     PrivateKey,
@@ -240,3 +241,36 @@ def test_files_of_authorities(tmp_path: Path) -> None:
     file.write_text(f"{public_line(CA)}\nno key\n")
     with pytest.raises(RemoteError, match=r"Line 2 of .*ca\.pub is no public key"):
         read_authorities([file])
+
+
+def test_keys_that_the_ssh_configuration_revokes(tmp_path: Path) -> None:
+    """However well known they are, and whoever has signed them."""
+    revoked = tmp_path / "revoked"
+    revoked.write_text(f"# stolen\n{public_line(HOST)} node1\n")
+    line = f"node1 {public_line(HOST)}"
+    known = ExpectedHost(
+        host="node1", entries=parse_known_hosts(line, FILE), revoked=read_revoked([revoked])
+    )
+    assert "revoked by RevokedHostKeys" in refusal(public_blob(HOST), known)
+    assert "revoked by RevokedHostKeys" in refusal(signed(), known)
+
+
+def test_revocation_lists_that_cannot_be_read_believe_nobody(tmp_path: Path) -> None:
+    binary = tmp_path / "krl"
+    binary.write_bytes(b"SSHKRL\n\0\0\0\0\1")
+    for file, words in (
+        (binary, "binary key revocation list"),
+        (tmp_path / "no", "cannot be read"),
+    ):
+        with pytest.raises(RemoteError, match=words):
+            read_revoked([file])
+
+
+def test_a_pattern_that_is_made_to_take_for_ever() -> None:
+    """By whoever forges a certificate, before anything of it is proven."""
+    start = time.monotonic()
+    assert not matches_pattern("node1" * 50, "*n" * 60 + "x")
+    assert matches_pattern("node1.example", "n*e?.*mple")
+    assert not matches_pattern("node1.example", "n*e?.*mpl")
+    assert matches_pattern("", "*")
+    assert time.monotonic() - start < 1
