@@ -24,7 +24,7 @@ test-unit: venv ## Unit and golden tests alone: seconds, nothing but Python need
 	@$(RUN) -m pytest tests/unit tests/golden -n 2
 
 test-engine: venv ## Tests on the real Slurm, HTCondor, Apptainer and Ceph of the test site
-	@$(RUN) -m pytest tests/site tests/engine -n 3 --dist loadgroup -m "not alone"
+	@$(RUN) -m pytest tests/site tests/engine -n 3 -m "not alone"
 	@$(RUN) -m pytest tests/engine -m alone
 
 lint: venv ## Ruff, mypy strict, packaging and generated documentation

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
-from _pytest.mark import ParameterSet
-
 from tests.engine.prominence import WAIT_SECONDS, Prominence
 from tests.site.handle import Site
 
-__all__ = ["RunningJob", "running_job", "until", "ways"]
+__all__ = ["WAYS", "RunningJob", "running_job", "until"]
 
 # How the test is called: the backend, and the site's order of ways where there are several.
 WAYS = {
@@ -22,13 +19,6 @@ WAYS = {
     "htcondor": ("htcondor", ""),
     "local": ("local", ""),
 }
-
-
-def ways(group: str) -> list[ParameterSet]:
-    """Parameters of a fixture: the tests of one way share its job, and so one test process."""
-    return [pytest.param(way, marks=pytest.mark.xdist_group(f"{group}-{way}")) for way in WAYS]
-
-
 # The task leaves a mark where only its own container has one, and then works without an end.
 TASK = """
 echo shared > file

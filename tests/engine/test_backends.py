@@ -1,5 +1,6 @@
 """The boundary to the engines: one body of tests for Slurm, HTCondor and local, on the real ones."""
 
+import fcntl
 import json
 import secrets
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from prominence_hpc.backends.htcondor.render import FENCE_SECONDS
 from tests.engine.backend_client import Raised, RemoteBackend
+from tests.site import paths
 from tests.site.handle import Site
 
 HOSTILE_NAME = '-n "it\'s" $(touch {0}) `touch {0}` ${{HOME}} $ENV(HOME) $$(Arch) %j \\ \n é😀; #'
@@ -262,9 +264,18 @@ def test_a_path_that_slurm_patterns_would_change(site: Site, folder: str, name: 
     assert (backend.output(job), backend.output(job, "stderr")) == ("out\n", "err\n")
 
 
+@pytest.fixture
+def port_7999() -> Iterator[None]:
+    """For one test at a time, in whichever test process."""
+    with (paths.WORK / "port-7999.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(params=["slurm", "htcondor"])
-def deaf(site: Site, folder: str, request: pytest.FixtureRequest) -> RemoteBackend:
+def deaf(site: Site, folder: str, port_7999: None, request: pytest.FixtureRequest) -> RemoteBackend:
     """A backend whose scheduler takes the connection and says nothing."""
+    assert port_7999 is None
     if request.param == "slurm":
         config = f"{folder}/slurm.conf"
         edits = (
@@ -298,13 +309,13 @@ def ask(backend: RemoteBackend, verb: str) -> None:
             backend.call(verb, ["1" if backend.name == "slurm" else "1.0"])
 
 
-@pytest.mark.xdist_group("port-7999")
 @pytest.mark.parametrize("verb", ["submit", "poll", "history", "find", "cancel"])
 def test_a_scheduler_that_does_not_answer(deaf: RemoteBackend, site: Site, verb: str) -> None:
     listener = site.popen(["python3", "-c", LISTEN])
     assert listener.stdout is not None
+    assert listener.stderr is not None
     try:
-        assert listener.stdout.readline() == b"ready\n"
+        assert listener.stdout.readline() == b"ready\n", listener.stderr.read()
         error = error_of(deaf, verb)
     finally:
         listener.communicate(b"\n")
@@ -313,7 +324,6 @@ def test_a_scheduler_that_does_not_answer(deaf: RemoteBackend, site: Site, verb:
     assert "within 3 seconds" in error.message
 
 
-@pytest.mark.xdist_group("port-7999")
 @pytest.mark.parametrize("verb", ["submit", "poll"])
 def test_no_scheduler_there(deaf: RemoteBackend, verb: str) -> None:
     deaf.settings["command_timeout_seconds"] = 30.0

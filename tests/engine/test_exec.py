@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.inside import RunningJob, running_job, until, ways
+from tests.engine.inside import WAYS, RunningJob, running_job, until
 from tests.site.handle import Site
 
 HUNDRED_MB = 100_000_000
 
 
-@pytest.fixture(scope="module", params=ways("exec"))
+@pytest.fixture(scope="module", params=WAYS)
 def job(site: Site, image: str, request: pytest.FixtureRequest) -> Iterator[RunningJob]:
     with running_job(site, image, request.param) as found:
         yield found

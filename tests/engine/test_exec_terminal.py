@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.engine.inside import RunningJob, running_job, until, ways
+from tests.engine.inside import WAYS, RunningJob, running_job, until
 from tests.site.handle import Site
 
 DRIVER = "/opt/prominence-source/tests/engine/terminal_driver.py"
 PROMPT = "ready> "
 
 
-@pytest.fixture(scope="module", params=ways("terminal"))
+@pytest.fixture(scope="module", params=WAYS)
 def job(site: Site, image: str, request: pytest.FixtureRequest) -> Iterator[RunningJob]:
     with running_job(site, image, request.param) as found:
         yield found

@@ -5,17 +5,17 @@ image is LAMMPS's of our own tutorial under the name centos7.sif: what matters h
 and the usual commands.
 """
 
+import fcntl
 import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.engine.prominence import Prominence
+from tests.site import paths
 from tests.site.handle import Site
 from tests.site.tutorial_image import cache, sif
 
-# The tutorials' names are theirs: two of them at once would replace each other's uploads.
-pytestmark = pytest.mark.xdist_group("tutorials")
 SCHEDULERS = ("slurm", "htcondor")
 UPLOADS = (
     "prominence upload --filename centos.sif --name centos7.sif",
@@ -23,9 +23,18 @@ UPLOADS = (
 )
 
 
-@pytest.fixture(scope="session")
-def centos(site: Site) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def alone() -> Iterator[None]:
+    """The tutorials' names are theirs: two test processes would replace each other's uploads."""
+    with (paths.WORK / "tutorials.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="module")
+def centos(site: Site, alone: None) -> Iterator[str]:
     """A folder with what the tutorial takes as given, uploaded by the tutorial's own lines."""
+    assert alone is None
     folder = "/home/alice/engine-tests-seed"
     site.run(["mkdir", "-p", f"{folder}/mesh"])
     sif.copy(cache.ensure(site).sif, site, f"{folder}/centos.sif")

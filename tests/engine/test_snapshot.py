@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.inside import RunningJob, running_job, ways
+from tests.engine.inside import WAYS, RunningJob, running_job
 from tests.site.handle import Site
 
 ROUTES = ("storage", "direct")
@@ -29,7 +29,7 @@ if sys.argv[2:] == ["remove"]:
 """
 
 
-@pytest.fixture(scope="module", params=ways("snapshot"))
+@pytest.fixture(scope="module", params=WAYS)
 def job(site: Site, image: str, request: pytest.FixtureRequest) -> Iterator[RunningJob]:
     with running_job(site, image, request.param) as found:
         found.exec("--", "sh", "-c", MAKE_ODD)

@@ -15,7 +15,6 @@ from tests.engine.prominence import Prominence
 from tests.site import paths
 from tests.site.handle import Site
 
-pytestmark = pytest.mark.xdist_group("bobs-ssh")
 SSH, HOME = "/home/bob/.ssh", "/home/bob/ssh-tests"
 # sshd with a configuration of the test's own, until it is ended by its process id.
 START_SSHD = """
@@ -65,7 +64,7 @@ class Visitor:
 @pytest.fixture(scope="module")
 def running(site: Site, image: str) -> Iterator[str]:
     """The id of bob's job on node1; every test process takes it as its own, one at a time."""
-    with (paths.WORK / "bobs-ssh.lock").open("w") as lock:  # two runs of the tests at once
+    with (paths.WORK / "bobs-ssh.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         site.run(["rm", "-rf", HOME], user="bob")
         site.run(["mkdir", "-p", HOME], user="bob")
