@@ -22,6 +22,7 @@ __all__ = ["Visit", "begin", "decoded", "printable"]
 
 # The node is heard four times as often, whatever it does; one that is not has crashed, or been cut off.
 SILENCE_SECONDS = 4 * frames.BEAT_SECONDS
+UNEXPECTED = "What comes from the job's node is not what it should be: {}."
 _BLOCK_BYTES = 1 << 18
 # Login scripts and prologues may say something before us, but not without end.
 _CHATTER_BYTES = 1 << 16
@@ -42,17 +43,12 @@ def decoded(payload: bytes, *keys: str) -> dict[str, Any]:
     try:
         document = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        error_of_ours = unexpected("JSON is expected")
-        raise error_of_ours from error
+        msg = UNEXPECTED.format("JSON is expected")
+        raise RemoteError(msg) from error
     if not isinstance(document, dict) or not document.keys() >= set(keys):
-        missing = " and ".join(keys)
-        error_of_ours = unexpected(f"it has no {missing}")
-        raise error_of_ours
+        msg = UNEXPECTED.format(f"it has no {' and '.join(keys)}")
+        raise RemoteError(msg)
     return document
-
-
-def unexpected(what: str) -> RemoteError:
-    return RemoteError(f"What comes from the job's node is not what it should be: {what}.")
 
 
 class Visit:
@@ -171,7 +167,7 @@ class _Reader:
         try:
             self._waiting += self._frames.feed(block)
         except ValueError as error:
-            msg = f"What comes from the job's node is not what it should be: {error}."
+            msg = UNEXPECTED.format(error)
             raise RemoteError(msg) from error
 
     def read(self, deadline: float | None) -> bytes:

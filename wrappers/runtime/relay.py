@@ -90,7 +90,6 @@ class Relay:
         self.alive = alive
         self.ends_with = ends_with
         self.deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        self.timeout_seconds = timeout_seconds
         self.input = bytearray()
         self.input_ends = False
         self.pending = bytearray()
