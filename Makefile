@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+SUPPORT := .support.json
+RECORD := -p tests.support.plugin --support-record $(SUPPORT)
 
-.PHONY: help venv test test-unit test-engine lint format demo bench docs docs-check \
+.PHONY: help venv test test-unit test-engine lint format demo bench docs support \
         site-up site-down site-shell site-status clean
 
 help: ## Show this list
@@ -24,8 +26,9 @@ test-unit: venv ## Unit and golden tests alone: seconds, nothing but Python need
 	@$(RUN) -m pytest tests/unit tests/golden -n 2
 
 test-engine: venv ## Tests on the real Slurm, HTCondor, Apptainer and Ceph of the test site
-	@$(RUN) -m pytest tests/site tests/engine -n 3 -m "not alone"
-	@$(RUN) -m pytest tests/engine -m alone
+	@rm -f $(SUPPORT)
+	@$(RUN) -m pytest tests/site tests/engine -n 3 -m "not alone" $(RECORD)
+	@$(RUN) -m pytest tests/engine -m alone $(RECORD)
 
 lint: venv ## Ruff, mypy strict, packaging and generated documentation
 	@$(VENV)/bin/ruff check .
@@ -39,6 +42,9 @@ format: venv ## Format the code
 
 docs: venv ## Write the generated pages of docs/reference
 	@$(RUN) docs/generate.py
+
+support: venv ## Write docs/reference/support.md from what the last "make test-engine" has shown
+	@$(RUN) -m tests.support --write $(SUPPORT)
 
 demo: venv ## Bring up the test site and run the tutorial on Slurm and HTCondor, showing every command
 	@$(RUN) -m tests.demo
