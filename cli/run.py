@@ -1,5 +1,7 @@
 """``prominence run``: a job from a JSON or YAML file."""
 
+from typing import Any
+
 import click
 
 from prominence_hpc.cli.create import print_created
@@ -10,21 +12,22 @@ __all__ = ["run_command"]
 
 
 @click.command("run")
-@click.option("--dry-run", is_flag=True, help="Print the job description and submit nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be created and submit nothing.")
 @site_option
 @json_option
 @flag_options
 @click.argument("file", metavar="FILE|URL")
 def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) -> None:
-    """Create the job described in FILE or at URL, in JSON or YAML."""
+    """Create the job described in FILE or at URL, in JSON or YAML.
+
+    A workflow is checked whole by --dry-run, which prints each of its jobs; this version does not
+    run it.
+    """
     from prominence_hpc.adapter.spec.job_file import read_description
 
     document = read_description(file)
     if dry_run:
-        from prominence_hpc.adapter.spec.decode import decode_job
-
-        decode_job(document)
-        print_json(document)
+        print_json(checked(document))
         return
     from prominence_hpc.adapter.create import create_job
     from prominence_hpc.adapter.settle import settle
@@ -34,3 +37,16 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
     for message in settle(session):
         warn(message)
     print_created(create_job(session, document, site), as_json=as_json)
+
+
+def checked(document: dict[str, Any]) -> dict[str, Any]:
+    """The description of a job, or of a workflow with all of its jobs, once it is known to be valid."""
+    if "jobs" not in document:
+        from prominence_hpc.adapter.spec.decode import decode_job
+
+        decode_job(document)
+        return document
+    from prominence_hpc.adapter.spec.decode_workflow import decode_workflow
+    from prominence_hpc.adapter.spec.workflow_jobs import describe_jobs
+
+    return describe_jobs(decode_workflow(document))

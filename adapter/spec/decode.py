@@ -42,7 +42,7 @@ from prominence_hpc.adapter.spec.job import (
 from prominence_hpc.adapter.spec.place import INVALID, Place
 from prominence_hpc.errors import Problem, SpecError
 
-__all__ = ["decode_job"]
+__all__ = ["decode_job", "read_job"]
 
 MOST_CPUS = 1_000_000  # technical bounds, far beyond any machine: what schedulers can hold
 MOST_GB = 1_000_000_000
@@ -57,15 +57,27 @@ def decode_job(document: object) -> Job:
     Raises SpecError with every problem in it. No other exception, whatever the document.
     """
     if isinstance(document, dict) and "jobs" in document:
-        message = "workflows cannot be run by this version; run each of the jobs by itself"
+        message = (
+            "workflows are checked by 'prominence run --dry-run' and not run by this version; "
+            "run each of the jobs by itself"
+        )
         raise SpecError([Problem("jobs", message)])
     place = Place()
-    values = read_keys(document, place, JOB, OF_RESOURCES | OF_POLICIES | OF_TASKS)
+    job: Job = read_job(document, place)
+    if place.problems:
+        raise SpecError(place.problems)
+    return job
+
+
+def read_job(value: object, place: Place) -> Any:
+    """The job, or INVALID with what is wrong with it noted at ``place``."""
+    before = len(place.problems)
+    values = read_keys(value, place, JOB, OF_RESOURCES | OF_POLICIES | OF_TASKS)
     if values is not INVALID:
         rules.check_job(values, place)
-    if place.problems or not isinstance(document, dict):
-        raise SpecError(place.problems)
-    return Job(**values, document=document)
+    if len(place.problems) > before or not isinstance(value, dict):
+        return INVALID
+    return Job(**values, document=value)
 
 
 def resources_from(**values: Any) -> Resources:

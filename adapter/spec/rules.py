@@ -31,7 +31,8 @@ def check_resources(raw: Mapping[str, Any], place: Place) -> None:
 def check_job(values: Mapping[str, Any], place: Place) -> None:
     """Rules over the whole job; ``values`` holds what could be decoded."""
     artifacts = tuple(item for item in values.get("artifacts", ()) if item is not INVALID)
-    cpus_wrong = any(problem.path.startswith("resources.cpus") for problem in place.problems)
+    of_cpus = place.key("resources").key("cpus").path
+    cpus_wrong = any(problem.path.startswith(of_cpus) for problem in place.problems)
     cpus = None if cpus_wrong else most_cpus(values.get("resources"))
     check_tasks(values.get("tasks", ()), cpus, artifacts, place.key("tasks"))
     check_inputs(values.get("inputs", ()), place.key("inputs"))
