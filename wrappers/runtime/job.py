@@ -207,6 +207,7 @@ class Job:
     def _clean_up(self) -> None:
         """Remove what is ours on the node; what cannot be removed is said in the log."""
         self.presence.end()
+        self.watch.end(self.watch.companions)
         self.watch.clear()
         if self.scratch is None:
             return

@@ -13,7 +13,12 @@ def adopt_orphans() -> None:
 
 def end_with_parent() -> None:
     """Have this process killed when the one that started it is."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    hear_of_parents_end(signal.SIGKILL)
+
+
+def hear_of_parents_end(number: int) -> None:
+    """Have this process sent a signal when the thread that started it ends."""
+    _prctl(PR_SET_PDEATHSIG, number)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -35,6 +40,22 @@ def children(pid: int) -> "list[int]":
     except OSError:
         return [other for other in _processes() if _parent(other) == pid]
     return found
+
+
+def descendants(pid: int) -> "list[int]":
+    """All below a process, parents first."""
+    found = children(pid)
+    for one in found:  # grows meanwhile
+        found += children(one)
+    return found
+
+
+def send(pid: int, number: int) -> None:
+    """Signal a process, or by its negative id a process group, where it is still there."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
 
 
 def _processes() -> "list[int]":

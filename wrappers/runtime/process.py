@@ -6,32 +6,20 @@ import signal
 import subprocess
 import time
 
-from .orphans import adopt_orphans, children
+from .companion import Companion
+from .ended import Ended
+from .orphans import adopt_orphans, children, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import resource
-    from typing import Callable, Optional
+    from typing import Callable, Iterable, Optional
 
     from .control import Control
 
 TERM_SECONDS = 8.0  # between SIGTERM and SIGKILL
+COMPANION_SECONDS = 5.0  # the same for companions: what a task could want of them is over
 CLEAR_SECONDS = 5.0  # for killed processes to be gone
 SETTLE_SECONDS = 1.0  # for a scheduler's signal to arrive after it killed the task itself
-
-
-class Ended:
-    """How a program ended: ``exit_code`` (128+N for signal N), what it used, and why if by us."""
-
-    def __init__(self, status: int, usage: "resource.struct_rusage", seconds: float) -> None:
-        if os.WIFSIGNALED(status):
-            self.exit_code = 128 + os.WTERMSIG(status)
-        else:
-            self.exit_code = os.WEXITSTATUS(status)
-        self.wall_time = seconds
-        self.cpu_time = usage.ru_utime + usage.ru_stime
-        self.max_kb = usage.ru_maxrss
-        self.over_time = False
 
 
 class Watch:
@@ -39,6 +27,7 @@ class Watch:
 
     def __init__(self, control: "Control") -> None:
         self.control = control
+        self._companions: "dict[int, Companion]" = {}  # by their keepers' process ids
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
@@ -52,9 +41,10 @@ class Watch:
         adopt_orphans()
 
     def pause(self, seconds: float) -> None:
-        """Sleep until a signal comes, at most this long."""
+        """Sleep until a signal or a companion's end comes, at most this long."""
+        running = [one.words for one in self._companions.values() if one.ended is None]
         try:
-            select.select([self._read], [], [], max(seconds, 0))
+            select.select([self._read, *running], [], [], max(seconds, 0))
             os.read(self._read, 4096)
         except BlockingIOError:
             pass
@@ -100,43 +90,111 @@ class Watch:
         while time.time() < end and not self.control.signal_number:
             self.pause(end - time.time())
 
+    def begin(
+        self,
+        argv: "list[bytes]",
+        env: "dict[bytes, bytes]",
+        cwd: bytes,
+        stdout: "Optional[int]",
+        stderr: "Optional[int]",
+    ) -> Companion:
+        """Start what runs beside the tasks, until :meth:`end`; None for a stream is our own.
+
+        Raises OSError where it cannot be started. No other thread may run.
+        """
+        companion = Companion(argv, env, cwd, stdout, stderr)
+        self._companions[companion.keeper] = companion
+        return companion
+
+    @property
+    def companions(self) -> "list[Companion]":
+        """Those of which something is still there."""
+        return list(self._companions.values())
+
+    def end(self, companions: "Iterable[Companion]") -> None:
+        """SIGTERM, a few seconds, SIGKILL to all of these at once, and to all that they started.
+
+        When this returns, each one's ``ended`` is set. Ones that have ended may be among them.
+        """
+        mine = list(companions)
+        self._ask_to_end(mine, time.time() + self._patience(COMPANION_SECONDS))
+        end = time.time() + CLEAR_SECONDS
+        while self._left(mine) and time.time() < end:
+            for companion in self._left(mine):
+                companion.kill()
+            self.pause(0.1)
+        for companion in self._left(mine):  # something of it would not die
+            send(companion.keeper, signal.SIGKILL)
+            self._reaped(os.waitpid(companion.keeper, 0)[0])
+
+    def _ask_to_end(self, companions: "list[Companion]", patience: float) -> None:
+        """Each is told once, and once more is what it has left when it has ended."""
+        told = set()
+        while time.time() < patience:
+            left = self._left(companions)
+            if not left:
+                return
+            for companion in left:
+                stage = (companion.keeper, companion.ended is None)
+                if stage not in told:
+                    told.add(stage)
+                    companion.terminate()
+            self.pause(patience - time.time())
+
+    def _left(self, companions: "list[Companion]") -> "list[Companion]":
+        """Those of which something is still there."""
+        for companion in companions:
+            if companion in self.companions:  # not by its keeper's id, which may be used again
+                self._reaped(os.waitpid(companion.keeper, os.WNOHANG)[0])
+        return [one for one in companions if one in self.companions]
+
+    def _reaped(self, pid: int) -> None:
+        """A child of ours is no more; if it was a keeper, what it has said is all there is."""
+        companion = self._companions.pop(pid, None)
+        if companion is not None:
+            companion.listen()
+
     def clear(self) -> bool:
-        """Kill and reap whatever is still there below us; False where something would not die."""
+        """Kill and reap whatever a task left below us; False where something would not die.
+
+        Companions, and what became of theirs, are below their keepers and no children of ours.
+        """
         end = time.time() + CLEAR_SECONDS
         while time.time() < end:
-            for pid in children(os.getpid()):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            for pid in self._strangers():
+                send(pid, signal.SIGKILL)
             try:
-                if os.wait4(-1, os.WNOHANG)[0] == 0:
-                    self.pause(0.1)
+                pid = os.wait4(-1, os.WNOHANG)[0]
             except ChildProcessError:
                 return True
+            self._reaped(pid)
+            if pid == 0 and self._companions and not self._strangers():
+                return True
+            if pid == 0:
+                self.pause(0.1)
         return False
+
+    def _strangers(self) -> "list[int]":
+        return [pid for pid in children(os.getpid()) if pid not in self._companions]
+
+    def _patience(self, seconds: float) -> float:
+        """So many seconds, or what is left before the scheduler kills."""
+        return min(seconds, max(self.control.hard_end - time.time() - 2, 0))
 
     def _stop(self, pid: int, start: float) -> Ended:
         """End the session of ``pid``: first the polite way."""
-        patience = time.time() + min(TERM_SECONDS, max(self.control.hard_end - time.time() - 2, 0))
-        _signal_session(pid, signal.SIGTERM)
+        patience = time.time() + self._patience(TERM_SECONDS)
+        send(-pid, signal.SIGTERM)
         while time.time() < patience:
             ended = _reap(pid, start)
             if ended is not None:
                 return ended
             self.pause(patience - time.time())
-        _signal_session(pid, signal.SIGKILL)
+        send(-pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
-        return Ended(status, usage, time.time() - start)
+        return Ended.of(status, usage, time.time() - start)
 
 
 def _reap(pid: int, start: float) -> "Optional[Ended]":
     found, status, usage = os.wait4(pid, os.WNOHANG)
-    return Ended(status, usage, time.time() - start) if found else None
-
-
-def _signal_session(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
+    return Ended.of(status, usage, time.time() - start) if found else None

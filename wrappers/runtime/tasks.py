@@ -11,12 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
+    from .ended import Ended
     from .engine import Engine
     from .images import Image
     from .log import Log
     from .namespace import Namespace
     from .presence import Presence
-    from .process import Ended, Watch
+    from .process import Watch
     from .report import ReportFile
     from .scratch import Scratch
 
