@@ -22,6 +22,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 COMMANDS = {
     "create": "create",
     "run": "run",
+    "clone": "clone",
     "list": "list",
     "describe": "describe",
     "wait": "wait",

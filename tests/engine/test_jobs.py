@@ -207,3 +207,21 @@ def test_archive_that_leaves_the_working_directory_is_refused(
     assert described["statusReason"] == "Artifact uncompress failed"
     assert "../../evil" in described["execution"]["detail"]
     prominence("rm", name)
+
+
+def test_a_clone_is_a_job_of_its_own_with_the_same_description(
+    prominence: Prominence, image: str
+) -> None:
+    """It goes where the first one went, whatever the default site is by then."""
+    prominence.write("input.txt", "carried over\n")
+    first = prominence.completed(
+        "--name", "twice", "--label", "kind=clone", "--input", "input.txt", image, "cat input.txt"
+    )
+    elsewhere = {**prominence.environment, "PROMINENCE_SITE": "local"}
+    with_default = Prominence(prominence.site, prominence.folder, environment=elsewhere)
+    second = prominence.ended(prominence.created(with_default("clone", "job", str(first["id"]))))
+    assert second["id"] != first["id"]
+    assert prominence.stdout(second["id"]) == "carried over\n"
+    assert second["execution"]["site"] == first["execution"]["site"]
+    for key in ("name", "labels", "resources", "tasks", "inputFiles"):
+        assert second[key] == first[key]
