@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from prominence_hpc.adapter.jobs import up_to_date
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
+from prominence_hpc.adapter.watch import pause_seconds
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.wrappers.report import read as read_report
 
@@ -44,9 +45,10 @@ def wait_for(
                 ended(record)
         if all(record.final for record in listing.records):
             return listing.records
-        if give_up is not None and time.monotonic() + pause > give_up:
+        wait = pause_seconds(workspace, listing.records, pause)
+        if give_up is not None and time.monotonic() + wait > give_up:
             return listing.records
-        time.sleep(pause)
+        time.sleep(wait)
         pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
 
 

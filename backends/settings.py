@@ -38,6 +38,8 @@ class SiteSettings:
     image_cache_gb: float = 20.0
     staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out
     command_timeout_seconds: float = 30.0  # one scheduler command or call
+    # A command that goes on asking (watch, wait) lets at least this pass between two questions.
+    poll_seconds: float = 0.5
     # Into running jobs. Slurm: which ways are tried, in this order; none: ssh, srun, and whichever
     # worked last is the first.
     shell: tuple[ShellWay, ...] = ()

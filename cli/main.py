@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "list",
     "describe": "describe",
     "wait": "wait",
+    "watch": "watch",
     "exec": "exec",
     "snapshot": "snapshot",
     "stdout": "streams",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["elapsed", "print_columns", "print_json", "warn"]
+__all__ = ["elapsed", "print_columns", "print_json", "printable", "warn"]
 
 GAP = "   "
 
@@ -32,6 +32,7 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def printable(text: str) -> str:
+    """``text`` with control characters as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -33,6 +33,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "image_cache_gb": (0, float("inf")),
     "staging_minutes": (0, float("inf")),
     "command_timeout_seconds": (1, 3600),
+    "poll_seconds": (0, 3600),
     "shell_timeout_seconds": (1, 3600),
     "slots": (0, float("inf")),
     "url_lifetime_hours": (0.1, 168),  # SigV4's own limit is 7 days

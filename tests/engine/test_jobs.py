@@ -225,3 +225,15 @@ def test_a_clone_is_a_job_of_its_own_with_the_same_description(
     assert second["execution"]["site"] == first["execution"]["site"]
     for key in ("name", "labels", "resources", "tasks", "inputFiles"):
         assert second[key] == first[key]
+
+
+def test_watch_tells_each_change_until_all_have_ended(prominence: Prominence, image: str) -> None:
+    job_ids = [prominence.create(image, "sleep 3"), prominence.create(image, "true")]
+    lines = prominence("watch", *map(str, job_ids)).stdout.splitlines()
+    words = [line.split()[1:4] for line in lines]
+    for job_id in job_ids:
+        seen = [status.rstrip(":") for _, number, status in words if number == str(job_id)]
+        assert seen[0] in ("idle", "running")
+        assert seen[-1] == "completed"
+    quiet = prominence("watch")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
