@@ -48,7 +48,7 @@ from prominence_hpc.adapter.store.claims import LEASE_SECONDS
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import job_folder, write_private
 from prominence_hpc.adapter.store.store import Store
-from prominence_hpc.backends.base import Backend, Submission, Transfer
+from prominence_hpc.backends.base import Backend, Moldable, Submission, Transfer
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 
 __all__ = [
@@ -275,6 +275,7 @@ def dump_submission(submission: Submission) -> str:
         "labels": dict(submission.labels),
         "folder": str(submission.folder),
         "runner": str(submission.runner),
+        "moldable": None if submission.moldable is None else vars(submission.moldable),
         "transfer": {
             "inputs": [[str(path), name] for path, name in transfer.inputs],
             "outputs": [[name, str(path)] for name, path in transfer.outputs],
@@ -289,10 +290,11 @@ def load_submission(text: str) -> Submission:
     if document.pop("version") != SUBMISSION_VERSION:
         msg = "a submission of another version"
         raise ValueError(msg)
-    transfer = document["transfer"]
+    transfer, moldable = document["transfer"], document.get("moldable")
     document |= {
         "folder": Path(document["folder"]),
         "runner": Path(document["runner"]),
+        "moldable": None if moldable is None else Moldable(**moldable),
         "transfer": Transfer(
             inputs=tuple((Path(path), name) for path, name in transfer["inputs"]),
             outputs=tuple((name, Path(path)) for name, path in transfer["outputs"]),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, Task
-from prominence_hpc.backends.base import Submission, Transfer
+from prominence_hpc.backends.base import Moldable, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
@@ -132,7 +132,7 @@ def translate(
     """
     carrier = Carrier(shared=shares_files(site))
     resources = job.resources
-    cpus = resources.cpus or 1
+    cpus = least_cpus(resources)
     memory_gb = memory_of(resources, cpus)
     staging_seconds = ceil(site.staging_minutes * 60)
     limit_seconds = resources.walltime * 60 + staging_seconds
@@ -143,7 +143,9 @@ def translate(
         name=job.name,
         cpus=cpus,
         memory_gb=memory_gb,
+        memory_gb_per_cpu=resources.memory_per_cpu,
         disk_gb=job.resources.disk,
+        gpus=resources.gpus or 0,
         nodes=resources.nodes or 1,
         walltime_seconds=resources.walltime * 60,
         limit_seconds=limit_seconds,
@@ -175,11 +177,14 @@ def translate(
         folder=identity.folder,
         runner=identity.runner,
         cpus=cpus,
-        memory_mib=ceil(memory_gb * MIB_PER_GB),
-        disk_mib=ceil(resources.disk * MIB_PER_GB),
+        memory_mib=mib(memory_gb),
+        disk_mib=mib(resources.disk),
         nodes=resources.nodes or 1,
         limit_seconds=limit_seconds,
         priority=job.policies.priority,
+        gpus=resources.gpus or 0,
+        gpu_type=resources.gpu_type,
+        moldable=moldable_of(resources),
         transfer=carrier.transfer(),
     )
     return plan, submission
@@ -190,6 +195,29 @@ def shares_files(site: SiteSettings) -> bool:
     if site.shared_filesystem is not None:
         return site.shared_filesystem
     return site.backend != "htcondor"
+
+
+def least_cpus(resources: Resources) -> int:
+    """CPUs per node; the least of a job that may have more."""
+    several = resources.cpus_range or resources.cpus_options
+    return min(several) if several else resources.cpus or 1
+
+
+def moldable_of(resources: Resources) -> Moldable | None:
+    several = resources.cpus_range or resources.cpus_options
+    if several is None or min(several) == max(several):
+        return None
+    per_cpu = resources.memory_per_cpu
+    return Moldable(
+        most_cpus=max(several),
+        between=resources.cpus_range is not None,
+        memory_mib_per_cpu=None if per_cpu is None else mib(per_cpu),
+    )
+
+
+def mib(gigabytes: float) -> int:
+    """What the scheduler is asked for; a hair's breadth over a whole number is a float's, not the user's."""
+    return ceil(round(gigabytes * MIB_PER_GB, 6))
 
 
 def memory_of(resources: Resources, cpus: int) -> float:

@@ -6,7 +6,7 @@ backend's own module.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,6 +17,7 @@ __all__ = [
     "Channel",
     "Condition",
     "JobShell",
+    "Moldable",
     "SchedulerState",
     "Stream",
     "Submission",
@@ -40,6 +41,15 @@ class Transfer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moldable:
+    """Sizes from which a backend chooses the largest that can start; the smallest is the submission's own."""
+
+    most_cpus: int  # per node
+    between: bool  # whether any number from the least to the most will do, or only these two
+    memory_mib_per_cpu: int | None = None  # None: the memory does not depend on the CPUs
+
+
+@dataclass(frozen=True, kw_only=True)
 class Submission:
     """What the scheduler must know of a job; the rest is in the plan.
 
@@ -60,7 +70,17 @@ class Submission:
     nodes: int = 1
     limit_seconds: int = 0  # the whole job: staging and tasks
     priority: int | None = None
+    gpus: int = 0  # per node
+    gpu_type: str | None = None
+    moldable: Moldable | None = None  # cpus and memory_mib are the least of it
     transfer: Transfer = Transfer()
+
+    def sized(self, cpus: int) -> "Submission":
+        """The same job with its size chosen: ``cpus`` per node, and the memory that goes with them."""
+        memory = self.memory_mib
+        if self.moldable is not None and self.moldable.memory_mib_per_cpu is not None:
+            memory = self.moldable.memory_mib_per_cpu * cpus
+        return replace(self, cpus=cpus, memory_mib=memory, moldable=None)
 
 
 class Condition(Enum):

@@ -23,6 +23,8 @@ class SiteSettings:
     # --nice of a job without a priority. Slurm lets users only lower theirs: this is the room in
     # which a job's own priority moves it up (at most to 0) and down.
     nice: int = 100
+    # Slurm: the option that asks for a job's scratch disk, with {mib} or {gb} for the number.
+    disk_option: str | None = None
     # Written into every job: "#SBATCH" options without the prefix, or submit description lines.
     directives: tuple[str, ...] = ()
     prologue: tuple[

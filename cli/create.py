@@ -30,6 +30,8 @@ __all__ = ["create_command", "print_created"]
 )
 @click.option("--disk", type=float, default=10, show_default=True, help="GB of scratch space.")
 @click.option("--walltime", type=int, metavar="MINUTES", help="Time for the tasks.  [default: 720]")
+@click.option("--gpus", type=int, help="GPUs per node.")
+@click.option("--gpu-type", metavar="T", help="Which GPUs, such as a100; as the site calls them.")
 @click.option("--openmpi", is_flag=True, help="Run the command with the image's Open MPI.")
 @click.option("--mpich", is_flag=True, help="Run the command with the image's MPICH.")
 @click.option("--intelmpi", is_flag=True, help="Run the command with the image's Intel MPI.")

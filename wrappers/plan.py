@@ -127,9 +127,12 @@ class Plan:
     job_uid: str
     name: str
     workflow_id: int | None = None
+    # Per node, as asked for: of a job that may be larger the least. The node tells what it got.
     cpus: int
     memory_gb: float
+    memory_gb_per_cpu: float | None = None  # where the memory goes with the CPUs
     disk_gb: float
+    gpus: int = 0
     nodes: int = 1
     # The tasks may take walltime_seconds from the start of the first; the scheduler ends the whole
     # job limit_seconds after its start; reserve_seconds of that are kept for stage-out.

@@ -45,6 +45,7 @@ from prominence_hpc.errors import Problem, SpecError
 __all__ = ["decode_job", "read_job"]
 
 MOST_CPUS = 1_000_000  # technical bounds, far beyond any machine: what schedulers can hold
+MOST_GPUS = 10_000
 MOST_GB = 1_000_000_000
 MOST_MINUTES = 10_000_000  # nineteen years
 MOST_PRIORITY = 1_000_000_000
@@ -161,6 +162,8 @@ RESOURCES: Table = {
     "memoryPerCpu": Field("memory_per_cpu", GIGABYTES),
     "disk": Field("disk", GIGABYTES),
     "walltime": Field("walltime", whole_number(1, MOST_MINUTES)),
+    "gpus": Field("gpus", whole_number(1, MOST_GPUS)),
+    "gpuType": Field("gpu_type", text(texts.gpu_type)),
 }
 INPUT_FILE: Table = {
     "filename": Field("filename", text(texts.input_filename), required=True),

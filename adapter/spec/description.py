@@ -41,6 +41,8 @@ class CreateOptions:
     omp_procs_per_node: int | None = None
     disk: float = 10
     walltime: int | None = None
+    gpus: int | None = None
+    gpu_type: str | None = None
     openmpi: bool = False
     mpich: bool = False
     intelmpi: bool = False
@@ -126,10 +128,19 @@ def resources(options: CreateOptions, flavour: str | None) -> dict[str, Any]:
     found["disk"] = plain(options.disk)
     if options.walltime is not None:
         found["walltime"] = options.walltime
+    found |= gpus(options)
     found |= cpus(options)
     if options.memory_per_cpu:
         return found | {"memoryPerCpu": plain(options.memory_per_cpu)}
     return found | {"memory": plain(options.memory)}
+
+
+def gpus(options: CreateOptions) -> dict[str, Any]:
+    if options.gpu_type and not options.gpus:
+        msg = f"--gpu-type {options.gpu_type} needs --gpus, the number of GPUs per node"
+        raise UsageError(msg)
+    found = {"gpus": options.gpus, "gpuType": options.gpu_type}
+    return {key: value for key, value in found.items() if value}
 
 
 def cpus(options: CreateOptions) -> dict[str, Any]:
@@ -302,8 +313,15 @@ def ignored_options(options: CreateOptions, given: Collection[str]) -> list[str]
 
 def useless_values(options: CreateOptions) -> dict[str, str]:
     """Zero time in queue and zero priority are not among them: they are what holds then."""
-    numbers = ("memory_per_cpu", "procs_per_node", "omp_procs_per_node", "retries", "task_retries")
-    texts = ("cpus_range", "cpus_options", "total_cpus_range", "storage")
+    numbers = (
+        "memory_per_cpu",
+        "gpus",
+        "procs_per_node",
+        "omp_procs_per_node",
+        "retries",
+        "task_retries",
+    )
+    texts = ("cpus_range", "cpus_options", "total_cpus_range", "gpu_type", "storage")
     zeros = {name: "0 is the same as leaving it out" for name in numbers}
     blanks = {name: "an empty text is the same as leaving it out" for name in texts}
     return {name: why for name, why in (zeros | blanks).items() if not getattr(options, name)}

@@ -38,15 +38,9 @@ def unsupported_resources(resources: Resources, backend: str) -> Iterator[Proble
         else:
             message = "jobs of several nodes cannot be run by this version; ask for one node"
         yield Problem("resources.nodes", message)
-    forms = {
-        "cpusRange": (resources.cpus_range, "cpus"),
-        "cpusOptions": (resources.cpus_options, "cpus"),
-        "totalCpusRange": (resources.total_cpus_range, "nodes and cpus"),
-    }
-    for key, (value, instead) in forms.items():
-        if value is not None:
-            message = f"this version cannot choose the size of a job; give {instead} instead"
-            yield Problem(f"resources.{key}", message)
+    if resources.total_cpus_range is not None:
+        message = "this version cannot choose the number of nodes; give nodes and cpus instead"
+        yield Problem("resources.totalCpusRange", message)
 
 
 def unsupported_task(task: Task, path: str) -> Iterator[Problem]:

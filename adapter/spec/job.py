@@ -66,6 +66,8 @@ class Resources:
     memory_per_cpu: float | None = None
     disk: float = 10
     walltime: int = 720
+    gpus: int | None = None  # per node
+    gpu_type: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -23,6 +23,8 @@ def check_resources(raw: Mapping[str, Any], place: Place) -> None:
     counts = [key for key in ("cpus", "cpusRange", "cpusOptions") if key in raw]
     if len(counts) > 1:
         place.key(counts[0]).note(f"give only one of {' and '.join(counts)}")
+    if "gpuType" in raw and "gpus" not in raw:
+        place.key("gpuType").note("needs gpus, the number of GPUs per node")
     # PROMINENCE's Python client writes its default, 1 node, into every description.
     if raw.get("nodes", 1) != 1 and "totalCpusRange" in raw:
         place.key("nodes").note("give either nodes or totalCpusRange, not both")

@@ -28,6 +28,7 @@ __all__ = [
     "environment_name",
     "environment_value",
     "file_path",
+    "gpu_type",
     "image_name",
     "input_filename",
     "job_name",
@@ -71,6 +72,16 @@ def job_name(value: str) -> str | None:
     if re.fullmatch(r"[A-Za-z0-9\-_ ./]*", value):
         return at_most(512, value)
     return f"may hold letters A-Z a-z, digits, spaces and - _ . / only, not {quoted(value)}"
+
+
+def gpu_type(value: str) -> str | None:
+    """A word that both schedulers take: the type of a gres in Slurm, part of a device's name elsewhere."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        return at_most(64, value)
+    return (
+        "must begin with a letter or digit and may hold letters A-Z a-z, digits and - _ . only, "
+        f"not {quoted(value)}"
+    )
 
 
 def label_key(value: str) -> str | None:

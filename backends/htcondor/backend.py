@@ -11,7 +11,7 @@ from prominence_hpc.backends.base import (
     Stream,
     Submission,
 )
-from prominence_hpc.backends.htcondor import client, render, running_output
+from prominence_hpc.backends.htcondor import client, moldable, render, running_output
 from prominence_hpc.backends.htcondor.parse import STATE_ATTRIBUTES, handle_of, state_of
 from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.run_command import log
@@ -50,7 +50,8 @@ class HTCondorBackend:
             msg = f"HTCondor runs a job on one node: nodes must be 1, not {submission.nodes}."
             raise BackendError(msg)
         folder = submission.folder
-        description = render.submit_description(submission, self._settings)
+        wanted = None if submission.moldable is None else self._most_free(submission)
+        description = render.submit_description(submission, self._settings, wanted)
         write_private(folder / "job.sub", description)
         write_private(folder / "job.sh", self.job_script(submission), mode=0o700)
         # HTCondor would let everybody read it.
@@ -131,6 +132,19 @@ class HTCondorBackend:
         from prominence_hpc.backends.htcondor.ssh_to_job import open_shell
 
         return open_shell(handle, timeout_seconds=self._settings.shell_timeout_seconds)
+
+    def _most_free(self, submission: Submission) -> int | None:
+        """The most CPUs that the job could have now; None where the collector does not say."""
+        try:
+            slots = client.slots(
+                moldable.free_constraint(submission),
+                moldable.FREE_ATTRIBUTES,
+                timeout_seconds=self._timeout,
+            )
+        except BackendError as error:
+            log(f"which slots are free is not known: {error}")
+            return None
+        return moldable.most_free(submission, slots)
 
     def _running(self, handles: Sequence[str]) -> dict[str, Path]:
         """The folders of those that run; none where the schedd does not say."""

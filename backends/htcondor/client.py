@@ -11,7 +11,7 @@ from typing import Any
 
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
 
-__all__ = ["act_remove", "history", "query", "submit"]
+__all__ = ["act_remove", "history", "query", "slots", "submit"]
 
 _BLOCK_BYTES = 1 << 16
 
@@ -41,6 +41,20 @@ def query(
         return _plain(htcondor2.Schedd().query(constraint, list(attributes)), attributes)
 
     answer: list[dict[str, Any]] = _call("query", call, timeout_seconds)
+    return answer
+
+
+def slots(
+    constraint: str, attributes: Sequence[str], *, timeout_seconds: float
+) -> list[dict[str, Any]]:
+    """The slots of the pool, by the collector's word, that satisfy ``constraint``."""
+
+    def call(htcondor2: Any) -> list[dict[str, Any]]:
+        kind = htcondor2.AdType.Startd
+        found = htcondor2.Collector().query(kind, constraint, list(attributes))
+        return _plain(found, attributes)
+
+    answer: list[dict[str, Any]] = _call("slots", call, timeout_seconds)
     return answer
 
 

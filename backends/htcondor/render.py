@@ -3,6 +3,8 @@
 import shlex
 
 from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.htcondor.gpus import require_gpus
+from prominence_hpc.backends.htcondor.moldable import request_cpus, request_memory
 from prominence_hpc.backends.htcondor.quoting import classad_list, classad_string, submit_value
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ConfigError
@@ -23,9 +25,20 @@ FENCE_SECONDS = 120
 RESULTS = ("report.json", "wrapper.log")
 
 
-def submit_description(submission: Submission, settings: SiteSettings) -> str:
-    """The text of ``job.sub``: ``condor_submit job.sub`` submits the same job by hand."""
-    lines = _commands(submission) | _attributes(submission)
+def submit_description(
+    submission: Submission, settings: SiteSettings, wanted_cpus: int | None = None
+) -> str:
+    """The text of ``job.sub``: ``condor_submit job.sub`` submits the same job by hand.
+
+    ``wanted_cpus``: see :func:`.moldable.request_cpus`.
+    """
+    sizes = {
+        "request_cpus": request_cpus(submission, wanted_cpus),
+        "request_memory": request_memory(submission),
+        "request_gpus": str(submission.gpus) if submission.gpus else None,
+        "require_gpus": require_gpus(submission),
+    }
+    lines = _commands(submission) | sizes | _attributes(submission)
     text = "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
     site = "".join(f"{_one_line(directive)}\n" for directive in settings.directives)
     return f"{text}{site}queue\n"
@@ -69,8 +82,6 @@ def _commands(submission: Submission) -> dict[str, str | None]:
         "error": "stderr",
         "log": "job.log",
         "getenv": "false",
-        "request_cpus": str(submission.cpus),
-        "request_memory": str(submission.memory_mib),
         "request_disk": f"{submission.disk_mib}M",
         "allowed_execute_duration": None if limit is None else str(limit),
         "priority": None if submission.priority is None else str(submission.priority),

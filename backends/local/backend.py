@@ -18,6 +18,7 @@ from prominence_hpc.backends.base import (
 from prominence_hpc.backends.command_shell import CommandShell
 from prominence_hpc.backends.environment import job_environment
 from prominence_hpc.backends.job_folder import read_stream, write_private
+from prominence_hpc.backends.local.machine import fitting, refuse_missing_gpus
 from prominence_hpc.backends.local.record import Record, is_alive, read_record, state_of
 from prominence_hpc.backends.run_command import Completed, run_command
 from prominence_hpc.backends.settings import SiteSettings
@@ -55,6 +56,8 @@ class LocalBackend:
         if submission.nodes > 1:
             msg = f"This machine is one node: nodes must be 1, not {submission.nodes}."
             raise BackendError(msg)
+        refuse_missing_gpus(submission)
+        submission = fitting(submission)
         ticket = submission.folder / "local.json"
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         write_private(ticket, json.dumps(self._ticket(submission), indent=1) + "\n")
@@ -105,7 +108,10 @@ class LocalBackend:
 
     def _ticket(self, submission: Submission) -> dict[str, object]:
         # Which programs a job finds is this machine's affair, not a login node's: PATH is kept.
-        environment = job_environment() | {"PATH": os.environ.get("PATH", os.defpath)}
+        environment = job_environment() | {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PROMINENCE_CPUS": str(submission.cpus),  # no scheduler tells the wrapper
+        }
         return {
             "tag": submission.tag,
             "job_id": submission.job_id,

@@ -1,7 +1,7 @@
 """The Slurm backend: renders, runs one command, parses."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,11 @@ from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.run_command import Completed, find_program, run_command
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import parse, refusals, render
+from prominence_hpc.backends.slurm.moldable import (
+    TEST_TIME_FORMAT,
+    largest_that_starts,
+    parse_start,
+)
 from prominence_hpc.wrappers.job_script import render_job_script
 
 if TYPE_CHECKING:
@@ -47,13 +52,19 @@ class SlurmBackend:
         self._settings = settings
 
     def submit(self, submission: Submission) -> str:
-        """See :meth:`.Backend.submit`."""
+        """See :meth:`.Backend.submit`; a job that may have several sizes gets one here."""
+        submission = largest_that_starts(submission, self._start_of)
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         ended = self._run(render.sbatch_argv(submission))
         handle = parse.parse_job_id(ended.stdout) if ended.returncode == 0 else None
         if handle is None:
             raise refusals.submit_error(ended)
         return handle
+
+    def _start_of(self, submission: Submission) -> float:
+        """When a job of this size would start; leaves job.sh of that size."""
+        write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
+        return parse_start(self._run(render.test_argv(submission), TEST_TIME_FORMAT))
 
     def job_script(self, submission: Submission) -> str:
         """The text of job.sh; sbatch takes a copy of it, so every path in it is absolute."""
@@ -149,8 +160,8 @@ class SlurmBackend:
             environment["SLURM_CONF"] = os.environ["SLURM_CONF"]
         return environment
 
-    def _run(self, argv: Sequence[str]) -> Completed:
-        environment = self._environment()
+    def _run(self, argv: Sequence[str], more: Mapping[str, str] | None = None) -> Completed:
+        environment = {**self._environment(), **(more or {})}
         if argv[0] != "sbatch":  # whose environment is the job's
             environment["SLURM_TIME_FORMAT"] = "%s"
         return run_command(

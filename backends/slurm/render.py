@@ -25,11 +25,13 @@ __all__ = [
     "sbatch_quote",
     "squeue_argv",
     "srun_argv",
+    "test_argv",
 ]
 
 # A longer comment or name is refused ("Pathname of a file, directory or other parameter too long").
 COMMENT_CHARACTERS = 1024
 _NAME_BYTES = 1023
+MIB_PER_GB = 1000  # of disk, as of memory
 
 # ":|" is a field of any width and what follows it; see squeue(1), --Format.
 QUEUE_FORMAT = "JobID:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
@@ -54,6 +56,7 @@ def directives(submission: Submission, settings: SiteSettings) -> list[str]:
         "ntasks-per-node": "1",
         "cpus-per-task": str(submission.cpus),
         "mem": f"{submission.memory_mib}M",
+        "gpus-per-node": _gpus(submission),
         "time": _minutes(submission.limit_seconds),
         "nice": _nice(submission.priority, settings.nice),
         "partition": settings.partition,
@@ -61,6 +64,8 @@ def directives(submission: Submission, settings: SiteSettings) -> list[str]:
         "qos": settings.qos,
     }
     lines = [f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items() if value]
+    if settings.disk_option is not None:
+        lines.append(f"#SBATCH {_disk(settings.disk_option, submission.disk_mib)}")
     return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
 
 
@@ -73,8 +78,7 @@ def sbatch_argv(submission: Submission) -> list[str]:
     folder's name would be removed: there job.sh opens the files itself.
 
     There is no ``--signal``: the wrapper keeps the time by itself, and Slurm sends SIGTERM to all
-    processes of a job, the wrapper among them, KillWait seconds before SIGKILL. Nor is there
-    ``--tmp`` for the disk: unless a site configures TmpDisk, no node has any.
+    processes of a job, the wrapper among them, KillWait seconds before SIGKILL.
     """
     redirected = redirects_itself(submission)
     return [
@@ -88,6 +92,12 @@ def sbatch_argv(submission: Submission) -> list[str]:
         f"--error={'/dev/null' if redirected else chr(92) + 'stderr'}",
         str(submission.folder / "job.sh"),
     ]
+
+
+def test_argv(submission: Submission) -> list[str]:
+    """The command that asks when the same job would start, and submits nothing."""
+    program, *options = sbatch_argv(submission)
+    return [program, "--test-only", *options]
 
 
 def redirects_itself(submission: Submission) -> bool:
@@ -184,6 +194,26 @@ def _with_labels(head: str, labels: Mapping[str, str], more: int) -> str:
 def _minutes(seconds: int) -> str | None:
     """Slurm counts a time limit in minutes; none is the partition's own."""
     return str(-(-seconds // 60)) if seconds > 0 else None
+
+
+def _gpus(submission: Submission) -> str | None:
+    """Not --gres, of which the last one counts: a site's directives may ask for another by it."""
+    if not submission.gpus:
+        return None
+    return (
+        f"{submission.gpu_type}:{submission.gpus}" if submission.gpu_type else str(submission.gpus)
+    )
+
+
+def _disk(option: str, mib: int) -> str:
+    """The site's option; without one no disk is asked for, as most sites' nodes have no TmpDisk."""
+    if "{mib}" not in option and "{gb}" not in option:
+        msg = (
+            f"disk_option of a site has {{mib}} or {{gb}} where the number goes, unlike {option!r}."
+        )
+        raise ConfigError(msg)
+    gigabytes = -(-mib // MIB_PER_GB)
+    return _one_line(option.replace("{mib}", str(mib)).replace("{gb}", str(gigabytes)))
 
 
 def _nice(priority: int | None, nice: int) -> str | None:

@@ -83,4 +83,9 @@ ROWS: Final = (
 )
 
 # Cells that nothing can fill: row and column, and why.
-NOT_APPLICABLE: Final[Mapping[tuple[str, str], str]] = {}
+NOT_APPLICABLE: Final[Mapping[tuple[str, str], str]] = {
+    (
+        "resources.disk",
+        "local",
+    ): "this machine's disk is shared by all who use it; none is set aside",
+}

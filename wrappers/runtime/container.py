@@ -3,6 +3,8 @@
 import re
 
 from .errors import TASK_NOT_STARTED, JobFailed
+from .given import told
+from .gpus import options as gpu_options
 from .namespace import HOME
 from .text import encode, shown
 
@@ -41,10 +43,8 @@ def environment(
     for name, value in plan["parameters"].items():
         variables["PROMINENCE_PARAMETER_" + name] = value
     variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))
+    variables.update(told(plan, host))
     variables.update(
-        PROMINENCE_CPUS=str(plan["cpus"]),
-        PROMINENCE_MEMORY="%g" % plan["memory_gb"],
-        PROMINENCE_NODES=str(plan["nodes"]),
         PROMINENCE_NODE_NUM="0",
         PROMINENCE_TASK_NUM=str(task_number),
         PROMINENCE_CONTAINER_RUNTIME=task["runtime"],
@@ -139,6 +139,7 @@ def surroundings(
     # --silent leaves errors; its notes and warnings would mix with the task's standard error.
     words = [runtime, b"--silent", verb]
     words += [b"--contain", b"--cleanenv", b"--home", scratch.work + b":" + HOME]
+    words += gpu_options(plan)
     words += bind(scratch.tmp, b"/tmp") + bind(scratch.tmp, b"/var/tmp")
     for artifact in plan["artifacts"]:
         mount = artifact.get("mount")

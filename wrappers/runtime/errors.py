@@ -12,6 +12,7 @@ INPUT_FAILED = "Input file could not be written"
 SCRATCH_FAILED = "Working directory could not be made"
 RUNTIME_MISSING = "Container runtime not found"
 RUNTIME_REFUSED = "Container runtime not supported"
+GPUS_MISSING = "GPUs not found on the node"
 TASK_NOT_STARTED = "Task could not be started"
 WRAPPER_FAILED = "Wrapper failed"
 

@@ -6,8 +6,10 @@ import time
 
 from .control import Control
 from .errors import ENDED_EARLY, MEMORY, WALLTIME, WRAPPER_FAILED, JobFailed, Stopped
+from .given import provisioned
+from .gpus import check as check_gpus
 from .log import Log
-from .metrics import attempt, cpu, provisioned
+from .metrics import attempt, cpu
 from .namespace import of_plan
 from .parallel import run_all
 from .planfile import PlanFile
@@ -91,7 +93,8 @@ class Job:
         base = base_folder(self.plan)
         self.scratch = Scratch(base, self.plan["job_id"])
         self.presence.found_scratch(self.scratch.path)
-        self.report.document["provisioned"] = provisioned(self.plan)
+        self.report.document["provisioned"] = provisioned(self.plan, os.environ)
+        check_gpus(self.plan)
         images = self._stage_in(self.scratch, engine)
         self.report.document["runtime_version"] = engine.version
         self.report.document["stage_in_time"] = round(time.time() - start, 3)

@@ -1,11 +1,6 @@
-"""What the node is and what the scheduler gave, read from files and the environment alone."""
+"""What the node is and what happens to the job on it, read from files and the environment alone."""
 
 import os
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 # What a GB of a job description is to the scheduler; the login node asks by the same rate.
 MIB_PER_GB = 1000.0
@@ -28,29 +23,7 @@ def attempt() -> int:
     restarts = os.environ.get("SLURM_RESTART_COUNT", "")
     if restarts.isdigit():
         return int(restarts)
-    return int(_ad("_CONDOR_JOB_AD").get("NumJobStarts", 0))
-
-
-def provisioned(plan: "dict[str, Any]") -> "dict[str, float]":
-    """CPUs and memory (GB) per node, disk (GB), nodes: the scheduler's word, else the plan's."""
-    machine = _ad("_CONDOR_MACHINE_AD")
-    environ = os.environ
-    cpus = _number(environ.get("SLURM_CPUS_ON_NODE"), machine.get("Cpus", plan["cpus"]))
-    memory = machine["Memory"] / MIB_PER_GB if "Memory" in machine else plan["memory_gb"]
-    memory_mib = _number(environ.get("SLURM_MEM_PER_NODE"), 0)
-    disk = machine["Disk"] / KIB_PER_GB if "Disk" in machine else plan["disk_gb"]
-    found = {
-        "cpus": cpus,
-        "memory": memory_mib / MIB_PER_GB if memory_mib else memory,
-        "disk": disk,
-        "nodes": _number(environ.get("SLURM_JOB_NUM_NODES"), plan["nodes"]),
-    }
-    return {key: _plain(value) for key, value in found.items()}
-
-
-def _plain(value: float) -> float:
-    """To three digits; a whole number without its point."""
-    return int(value) if value == int(value) else round(value, 3)
+    return int(read_ad(os.environ.get("_CONDOR_JOB_AD", "")).get("NumJobStarts", 0))
 
 
 def memory_kills() -> "int | None":
@@ -73,10 +46,9 @@ def memory_kills() -> "int | None":
     return None
 
 
-def _ad(variable: str) -> "dict[str, float]":
-    """The numbers of a ClassAd file that HTCondor leaves for the job; empty elsewhere."""
+def read_ad(path: str) -> "dict[str, float]":
+    """The numbers of a ClassAd file that HTCondor leaves for the job; none where ``path`` is empty."""
     numbers: "dict[str, float]" = {}
-    path = os.environ.get(variable, "")
     for line in _read(path).splitlines() if path else ():
         key, _, value = line.partition("=")
         try:
@@ -84,10 +56,6 @@ def _ad(variable: str) -> "dict[str, float]":
         except ValueError:
             continue
     return numbers
-
-
-def _number(text: "str | None", default: float) -> float:
-    return int(text) if text and text.isdigit() else default
 
 
 def _read(path: str) -> str:

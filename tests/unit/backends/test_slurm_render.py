@@ -42,6 +42,20 @@ def test_job_script(golden: Callable[[str, str], None]) -> None:
     golden("slurm-job.sh", SlurmBackend(SITE).job_script(submission(Path("/home/a b/jobs/0/12"))))
 
 
+def test_gpus_and_disk() -> None:
+    """--gpus-per-node, so that a site's own --gres for something else stands beside it."""
+    site = replace(PLAIN, disk_option="--gres=lscratch:{gb}", directives=("--gres=licence:1",))
+    lines = directives(submission(Path("/jobs/12"), gpus=2, gpu_type="a100", disk_mib=2500), site)
+    assert "#SBATCH --gpus-per-node=a100:2" in lines
+    assert lines[-2:] == ["#SBATCH --gres=lscratch:3", "#SBATCH --gres=licence:1"]
+    untyped = directives(submission(Path("/jobs/12"), gpus=1), replace(site, disk_option=None))
+    assert "#SBATCH --gpus-per-node=1" in untyped
+    assert not [line for line in untyped if "lscratch" in line]
+    wrong = replace(PLAIN, disk_option="--tmp=10G")
+    with pytest.raises(ConfigError, match=r"disk_option of a site has {mib} or {gb}"):
+        directives(submission(Path("/jobs/12")), wrong)
+
+
 def test_command_line(golden: Callable[[str, str], None]) -> None:
     argv = sbatch_argv(submission(Path("/home/a b/jobs/0/12")))
     golden("slurm-sbatch.txt", "".join(f"{shlex.quote(word)}\n" for word in argv))

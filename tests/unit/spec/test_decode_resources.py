@@ -56,6 +56,22 @@ from tests.unit.spec.documents import assert_one_problem, job, problems, with_re
             with_resources(memory=1, cpusRange=[4]),
             "resources.cpusRange: must be a list of two numbers, [minimum, maximum]",
         ),
+        (
+            with_resources(memory=1, gpus=0),
+            "resources.gpus: must be at least 1, not the number 0",
+        ),
+        (
+            with_resources(memory=1, gpuType="a100"),
+            "resources.gpuType: needs gpus, the number of GPUs per node",
+        ),
+        (
+            with_resources(memory=1, gpus=1, gpuType="a100 or h100"),
+            (
+                "resources.gpuType: must begin with a letter or digit and may hold letters A-Z a-z, "
+                'digits and - _ . only, not "a100 or h100"'
+            ),
+        ),
+        (with_resources(memory=1, gpus=1, gpuType="-x"), None),
     ],
 )
 def test_resources(document: dict[str, Any], problem: str | None) -> None:

@@ -23,8 +23,6 @@ def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
     ("document", "paths"),
     [
         (job(resources={"memory": 1, "nodes": 2}), ["resources.nodes"]),
-        (job(resources={"memory": 1, "cpusRange": [1, 2]}), ["resources.cpusRange"]),
-        (job(resources={"memory": 1, "cpusOptions": [1, 2]}), ["resources.cpusOptions"]),
         (
             job(resources={"memory": 1, "totalCpusRange": [1, 2]}),
             ["resources.totalCpusRange"],
@@ -103,6 +101,8 @@ def test_refused(document: dict[str, Any], paths: list[str]) -> None:
             }
         ),
         job(policies={"maximumTimeInQueue": 0}, notifications=[]),
+        job(resources={"memory": 1, "cpusRange": [1, 2], "gpus": 2, "gpuType": "a100"}),
+        job(resources={"memoryPerCpu": 1, "cpusOptions": [4, 2]}),
     ],
 )
 def test_honoured(document: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ def told(**options: Any) -> list[str]:
             "--nodes is not used: --total-cpus-range says how large the job is",
         ),
         ({"retries": 0}, f"--retries is not used: {ZERO}"),
+        ({"gpus": 0}, f"--gpus is not used: {ZERO}"),
         ({"task_retries": 0}, f"--task-retries is not used: {ZERO}"),
         ({"memory": 2, "memory_per_cpu": 0}, f"--memory-per-cpu is not used: {ZERO}"),
         ({"openmpi": True, "procs_per_node": 0}, f"--procs-per-node is not used: {ZERO}"),
