@@ -74,8 +74,9 @@ def test_more_than_any_node_has() -> None:
 
 
 def test_a_job_of_one_size_asks_nothing() -> None:
-    fixed = submission(Path("/jobs/12"))
-    assert largest_that_starts(fixed, pytest.fail) is fixed
+    fixed, slurm = submission(Path("/jobs/12")), Slurm(0)
+    assert largest_that_starts(fixed, slurm) is fixed
+    assert slurm.asked == []
 
 
 def test_a_controller_that_does_not_say() -> None:
