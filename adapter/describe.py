@@ -111,6 +111,8 @@ def execution(record: JobRecord, report: Report | None) -> dict[str, Any]:
 
 def task_execution(task: TaskReport) -> dict[str, Any]:
     found = {
+        "taskNum": task["number"],
+        "type": task["type"] if task["type"] != "basic" else None,
         "exitCode": task["exit_code"],
         "retries": task["retries"],
         "imagePullTime": rounded(task["image_pull_time"]),
@@ -119,6 +121,9 @@ def task_execution(task: TaskReport) -> dict[str, Any]:
         "wallTimeUsage": rounded(task["wall_time"]),
         "cpuTimeUsage": rounded(task["cpu_time"]),
         "maxResidentSetSizeKB": task["max_resident_set_size_kb"],
+        "endedEarly": task.get("ended_early"),
+        "outputBytes": task.get("output_bytes"),
+        "outputTail": task.get("output_tail"),
     }
     return {key: value for key, value in found.items() if value is not None}
 

@@ -333,6 +333,7 @@ def task_of(task: Task, image_indices: Mapping[str, int]) -> plans.Task:
         stdout=task.stdout,
         app=task.app,
         runtime=task.runtime,
+        type=task.type,
     )
 
 

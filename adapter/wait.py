@@ -8,7 +8,7 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.watch import pause_seconds
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.wrappers.report import read as read_report
+from prominence_hpc.wrappers import report as reports
 
 __all__ = ["failed_tasks", "wait_for"]
 
@@ -63,5 +63,5 @@ def held(records: Sequence[JobRecord]) -> list[str]:
 
 def failed_tasks(workspace: Workspace, record: JobRecord) -> bool:
     """Whether a task of a finished job ended with anything but 0."""
-    report = read_report(job_folder(workspace.state, record.id) / REPORT_FILE)
-    return report is not None and any(task["exit_code"] != 0 for task in report["tasks"])
+    report = reports.read(job_folder(workspace.state, record.id) / REPORT_FILE)
+    return report is not None and bool(reports.failed_tasks(report))

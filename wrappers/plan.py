@@ -21,10 +21,13 @@ __all__ = [
     "Output",
     "Plan",
     "Task",
+    "TaskType",
     "render",
 ]
 
 PLAN_VERSION = 1
+
+TaskType = Literal["basic", "sidecar", "openmpi", "mpich", "intelmpi"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,8 @@ class Task:
     stdout: str | None = None  # file below the working directory, or below an artifact's mount path
     app: str | None = None  # SCIF app
     runtime: Literal["singularity", "udocker"] = "singularity"
+    # A sidecar runs beside the others: from before the first of them until after the last.
+    type: TaskType = "basic"
 
 
 @dataclass(frozen=True, kw_only=True)

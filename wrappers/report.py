@@ -6,9 +6,19 @@ says what is in it and reads it back. A report that cannot be read is an absent 
 
 import json
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
-__all__ = ["REPORT_VERSION", "OutputReport", "Report", "TaskReport", "parse", "read"]
+from prominence_hpc.wrappers.plan import TaskType
+
+__all__ = [
+    "REPORT_VERSION",
+    "OutputReport",
+    "Report",
+    "TaskReport",
+    "failed_tasks",
+    "parse",
+    "read",
+]
 
 REPORT_VERSION = 1
 
@@ -22,6 +32,8 @@ class TaskReport(TypedDict):
     A task that never started has no entry, but for the first one where an image could not be had.
     """
 
+    number: int  # its place among the plan's tasks, from 0
+    type: TaskType
     exit_code: int | None  # None while it runs or when it could not be started; 128+N for signal N
     retries: int
     # -1 where the image was cached or fetched for an earlier task; else how long it took, or until
@@ -32,6 +44,12 @@ class TaskReport(TypedDict):
     wall_time: float
     cpu_time: float
     max_resident_set_size_kb: int
+    # Of sidecars, once they have ended:
+    ended_early: NotRequired[bool]  # of its own accord, while tasks ran
+    output_bytes: NotRequired[
+        int
+    ]  # what it wrote to standard error, and to output if not to a file
+    output_tail: NotRequired[str]  # the last of it
 
 
 class StoredObject(TypedDict):
@@ -73,6 +91,13 @@ class Report(TypedDict):
     provisioned: dict[str, float]  # cpus, memory, disk (GB), nodes
     tasks: list[TaskReport]
     outputs: list[OutputReport]
+
+
+def failed_tasks(report: Report) -> list[TaskReport]:
+    """Tasks that did not end with 0; what becomes of a sidecar is no failure."""
+    return [
+        task for task in report["tasks"] if task["type"] != "sidecar" and task["exit_code"] != 0
+    ]
 
 
 def parse(text: str) -> Report | None:

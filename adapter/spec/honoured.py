@@ -50,9 +50,6 @@ def unsupported_task(task: Task, path: str) -> Iterator[Problem]:
             "may call the image's mpirun itself"
         )
         yield Problem(f"{path}.type", message)
-    if task.type == "sidecar":
-        message = "sidecars cannot be run by this version; start the helper in the task's own cmd"
-        yield Problem(f"{path}.type", message)
     if task.runtime == "udocker":
         message = (
             "udocker is not offered by this version; write singularity (create: --runtime "

@@ -38,9 +38,15 @@ REPORT = cast(
         "runtime_version": "apptainer version 1.4.5", "max_memory_usage_kb": 2048,
         "provisioned": {"cpus": 1, "memory": 1, "disk": 10, "nodes": 1},
         "tasks": [
-            {"exit_code": 0, "retries": 0, "image_pull_time": -1, "image_pull_status": "cached",
+            {"number": 0, "type": "basic",
+             "exit_code": 0, "retries": 0, "image_pull_time": -1, "image_pull_status": "cached",
              "image_sha256": "ab" * 32, "wall_time": 1.0, "cpu_time": 0.9,
              "max_resident_set_size_kb": 2048},
+            {"number": 1, "type": "sidecar",
+             "exit_code": 143, "retries": 0, "image_pull_time": -1, "image_pull_status": "cached",
+             "image_sha256": None, "wall_time": 1.0, "cpu_time": 0.9,
+             "max_resident_set_size_kb": 20,
+             "ended_early": False, "output_bytes": 8, "output_tail": "serving\n"},
         ],
         "outputs": [
             {"name": "out.txt", "kind": "file", "error": None,

@@ -103,7 +103,7 @@ class Job:
     def _stage_in(self, scratch: Scratch, engine: "Engine") -> "Images":
         from .fetch import Fetcher
         from .images import Images
-        from .tasks import check_runtime, task_entry
+        from .launch import check_runtime
 
         for task in self.plan["tasks"]:
             check_runtime(task)
@@ -122,9 +122,18 @@ class Job:
         try:
             run_all(actions, self.control)
         finally:
-            for index in sorted(images.failed)[:1]:
-                self.report.document["tasks"] = [task_entry(images.failed[index], False)]
+            self._note_missing(images)
         return images
+
+    def _note_missing(self, images: "Images") -> None:
+        """The first image that could not be had is told of by the first task that wanted it."""
+        from .entries import task_entry
+
+        for index in sorted(images.failed)[:1]:
+            tasks = enumerate(self.plan["tasks"])
+            number, task = next(item for item in tasks if item[1]["image"] == index)
+            entry = task_entry(number, task, images.failed[index], False)
+            self.report.document["tasks"] = [entry]
 
     def _fetch(self, index: int, fetcher: "Fetcher", scratch: Scratch) -> None:
         from .artifacts import fetch_artifact

@@ -28,7 +28,6 @@ def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
             ["resources.totalCpusRange"],
         ),
         (job(tasks=[{"image": "x", "cmd": "x", "type": "openmpi"}]), ["tasks[0].type"]),
-        (job(tasks=[{"image": "x"}, {"image": "x", "type": "sidecar"}]), ["tasks[1].type"]),
         (job(tasks=[{"image": "x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (
             job(tasks=[{"image": "x", "imagePullCredential": {"username": "u", "token": "t"}}]),

@@ -1,5 +1,6 @@
 """How jobs end before their time: limits, signals, processes that stay behind."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -18,7 +19,9 @@ def runs(tmp_path: Path) -> Runs:
 def test_walltime(runs: Runs) -> None:
     start = time.monotonic()
     report = runs.run(
-        shell("trap '' TERM; echo kept > f; setsid sleep 1234 & while :; do sleep 0.1; done"),
+        shell(
+            f"trap '' TERM; echo kept > f; setsid sleep 7{os.getpid()} & while :; do sleep 0.1; done"
+        ),
         walltime_seconds=3,  # time for the task to set its trap, on a busy machine too
         limit_seconds=12,
         reserve_seconds=4,
@@ -29,7 +32,7 @@ def test_walltime(runs: Runs) -> None:
     assert runs.result("f") == b"kept\n"
     assert runs.code == 11
     assert time.monotonic() - start < 20
-    assert not running("sleep\0" + "1234")
+    assert not running(f"sleep\0007{os.getpid()}")
 
 
 def test_time_kept_for_stage_out_ends_the_tasks_too(runs: Runs) -> None:
