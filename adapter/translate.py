@@ -22,6 +22,7 @@ __all__ = [
     "OutputObject",
     "Places",
     "Source",
+    "artifact_filename",
     "output_objects",
     "translate",
     "uploaded_names",
@@ -298,7 +299,16 @@ def url_path(url: str) -> str:
     """The path of a URL as its server's files are named: without query, percent signs resolved."""
     from urllib.parse import unquote, urlsplit  # 4 ms, for jobs that name a URL
 
-    return unquote(urlsplit(url).path)
+    return unquote(urlsplit(url).path, errors="surrogateescape")
+
+
+def artifact_filename(url: str) -> str:
+    """The name of an artifact's file in the working directory, where it is not unpacked.
+
+    >>> artifact_filename("https://h/d%C3%BC/a%20b.txt?download=1"), artifact_filename("bob/c.tgz")
+    ('a b.txt', 'c.tgz')
+    """
+    return posixpath.basename(url_path(url) if url.startswith(URL_SCHEMES) else url)
 
 
 def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.Artifact:
@@ -307,7 +317,7 @@ def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.A
     if artifact.url.startswith(URL_SCHEMES):
         return plans.Artifact(
             name=artifact.url,
-            filename=posixpath.basename(url_path(artifact.url)),
+            filename=artifact_filename(artifact.url),
             source=artifact.url,
             executable=artifact.executable,
             mount=plan_mount,
@@ -315,7 +325,7 @@ def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.A
     source = places.sources[artifact.url]
     return plans.Artifact(
         name=artifact.url,
-        filename=posixpath.basename(artifact.url),
+        filename=artifact_filename(artifact.url),
         source=carrier.source(source.location),
         sha256=source.sha256,
         size_bytes=source.size_bytes,

@@ -5,9 +5,10 @@ is not, so that everything else, and whatever takes longer than a moment, is lef
 """
 
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from threading import Thread
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from prominence_hpc.adapter.storage.connection import Connection, Endpoint, Response
 from prominence_hpc.adapter.storage.trace import trace
@@ -72,6 +73,9 @@ def _request(method: str, url: str) -> Response:
     if parts.query:
         target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
     headers = {"host": endpoint.authority, "accept-encoding": "identity", "range": "bytes=0-0"}
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["authorization"] = f"Basic {b64encode(login.encode()).decode()}"
     if method == "HEAD":
         del headers["range"]
     with Connection(endpoint, None) as connection:

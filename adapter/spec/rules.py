@@ -7,10 +7,17 @@ from typing import Any
 
 from prominence_hpc.adapter.spec.job import Artifact, InputFile, Job, Resources, Task
 from prominence_hpc.adapter.spec.place import INVALID, Place, quoted
-from prominence_hpc.adapter.translate import below_working_directory, output_objects
+from prominence_hpc.adapter.spec.texts import without_query
+from prominence_hpc.adapter.translate import (
+    artifact_filename,
+    below_working_directory,
+    output_objects,
+)
 
 __all__ = ["MPI_TYPES", "check_job", "check_resources"]
 
+# Archives, of which many files may come; what else is compressed is one file without that ending.
+UNPACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 MPI_TYPES = ("openmpi", "mpich", "intelmpi")
 
 
@@ -39,6 +46,7 @@ def check_job(values: Mapping[str, Any], place: Place) -> None:
     check_tasks(values.get("tasks", ()), cpus, artifacts, place.key("tasks"))
     check_inputs(values.get("inputs", ()), place.key("inputs"))
     check_mounts(values.get("artifacts", ()), place.key("artifacts"))
+    check_filenames(values.get("inputs", ()), values.get("artifacts", ()), place)
     check_outputs(values, artifacts, place)
 
 
@@ -103,6 +111,33 @@ def check_mounts(artifacts: Sequence[Artifact], place: Place) -> None:
             place.item(index).key("mountpoint").note(
                 f"{path} is the mount path of {quoted(seen[path])} already"
             )
+
+
+def check_filenames(
+    inputs: Sequence[InputFile], artifacts: Sequence[Artifact], place: Place
+) -> None:
+    """Each artifact has a name as a file, and none that is not unpacked takes another one's."""
+    taken = {
+        item.filename: ("", place.key("inputs").item(index))
+        for index, item in enumerate(inputs)
+        if item is not INVALID
+    }
+    for index, item in enumerate(artifacts):
+        if item is INVALID:
+            continue
+        where = place.key("artifacts").item(index).key("url")
+        name = artifact_filename(item.url)
+        if name in ("", ".", "..") or "\0" in name:
+            where.note(f"does not end in the name of a file: {without_query(item.url)}")
+        elif not name.lower().endswith(UNPACKED):
+            url, first = taken.setdefault(without_compression(name), (item.url, where))
+            if first is not where and url != item.url:
+                where.note(f"becomes the file {quoted(name)}, as {first.path} does already")
+
+
+def without_compression(name: str) -> str:
+    stem, ending = posixpath.splitext(name)
+    return stem if ending.lower() in (".gz", ".bz2") else name
 
 
 def check_outputs(values: Mapping[str, Any], artifacts: tuple[Artifact, ...], place: Place) -> None:

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 from contextlib import contextmanager
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from .errors import TransferError
 from .retry import Transient
@@ -19,6 +19,9 @@ TIMEOUT_SECONDS = 60.0  # without a single byte
 REDIRECTS = 10
 PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 AGENT = "prominence-hpc"
+# What stays as it is in a request's path (RFC 3986, 3.3): percent signs, since addresses are escaped
+# already where they have to be. Anything else, such as letters with accents, is escaped here.
+PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 
 
 class Refused(TransferError):
@@ -37,7 +40,7 @@ class Web:
         self._context: "Optional[ssl.SSLContext]" = None
 
     def connect(self, url: str) -> "tuple[http.client.HTTPConnection, str, dict[str, str]]":
-        """A connection not yet opened, the request's target, and headers for a proxy."""
+        """A connection not yet opened, the request's target, and headers with logins."""
         try:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -46,16 +49,21 @@ class Web:
             raise TransferError(msg) from error
         host = parts.hostname or ""
         proxy = _proxy(parts.scheme, host)
-        target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+        target = _escaped(parts.path or "/", PATH_CHARACTERS)
+        if parts.query:
+            target += "?" + _escaped(parts.query, PATH_CHARACTERS + "?")
+        login = _login("Authorization", parts.username, parts.password)
         if proxy is None:
-            return self._connection(parts.scheme, host, port), target, {}
+            return self._connection(parts.scheme, host, port), target, login
         via = urlsplit(proxy if "://" in proxy else "http://" + proxy)
-        login = _login(via.username, via.password)
+        proxy_login = _login("Proxy-Authorization", via.username, via.password)
         connection = self._connection(parts.scheme, via.hostname or "", via.port or 3128)
         if parts.scheme == "https":
-            connection.set_tunnel(host, port, login)
-            return connection, target, {}
-        return connection, url.split("#", 1)[0], login
+            connection.set_tunnel(host, port, proxy_login)
+            return connection, target, login
+        server = parts.netloc.rpartition("@")[2]
+        login.update(proxy_login)
+        return connection, "%s://%s%s" % (parts.scheme, server, target), login
 
     def _connection(self, scheme: str, host: str, port: int) -> http.client.HTTPConnection:
         if scheme != "https":
@@ -107,7 +115,8 @@ def _redirection(url: str, response: http.client.HTTPResponse) -> str:
     location = response.getheader("Location")
     if response.status not in (301, 302, 303, 307, 308) or not location:
         raise failure(response)
-    target = urljoin(url, location)
+    # http.client takes a header's bytes for Latin-1; servers mean UTF-8 where they do not escape.
+    target = urljoin(url, location.encode("latin-1").decode("utf-8", "surrogateescape"))
     if not target.lower().startswith(("http://", "https://")):
         msg = "%s redirects to an address that is not http(s)" % redact(url)
         raise TransferError(msg)
@@ -159,11 +168,15 @@ def _proxy(scheme: str, host: str) -> "Optional[str]":
     return request.getproxies_environment().get(scheme)
 
 
-def _login(user: "Optional[str]", password: "Optional[str]") -> "dict[str, str]":
+def _escaped(text: str, kept: str) -> str:
+    return quote(text, safe=kept, errors="surrogateescape")
+
+
+def _login(header: str, user: "Optional[str]", password: "Optional[str]") -> "dict[str, str]":
+    """The header for the user and password of an address, if it has them (RFC 7617)."""
     if user is None:
         return {}
     from base64 import b64encode
-    from urllib.parse import unquote
 
     pair = "%s:%s" % (unquote(user), unquote(password or ""))
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode("utf-8")).decode("ascii")}
+    return {header: "Basic " + b64encode(pair.encode("utf-8")).decode("ascii")}

@@ -27,6 +27,20 @@ from tests.unit.spec.documents import assert_one_problem, job, problems, with_ta
             ),
         ),
         (job(artifacts=[{"url": "a/../../b"}]), None),
+        (
+            job(artifacts=[{"url": "https://h/?file=data.tgz"}]),
+            'artifacts[0].url: does not end in the name of a file: "https://h/"',
+        ),
+        (job(artifacts=[{"url": "https://h/a%2F..?x"}]), None),
+        (job(artifacts=[{"url": "https://h/a%00"}]), None),
+        (
+            job(artifacts=[{"url": "https://h/a/x%20y?1"}, {"url": "bob/x y.gz"}]),
+            'artifacts[1].url: becomes the file "x y.gz", as artifacts[0].url does already',
+        ),
+        (
+            job(inputs=[{"filename": "x", "content": ""}], artifacts=[{"url": "data/x"}]),
+            'artifacts[0].url: becomes the file "x", as inputs[0] does already',
+        ),
         (job(artifacts=[{"url": "https:///x"}]), None),
         (job(artifacts=[{"url": "https://[::1/x"}]), None),
         (
@@ -55,7 +69,7 @@ from tests.unit.spec.documents import assert_one_problem, job, problems, with_ta
         ),
     ],
 )
-def test_artifacts(document: dict[str, Any], problem: str | None) -> None:
+def test_artifacts_refused(document: dict[str, Any], problem: str | None) -> None:
     assert_one_problem(document, problem)
 
 
@@ -180,3 +194,9 @@ def test_a_local_file_as_the_content_is_read_from_local_descriptions_only() -> N
     assert problems(job(inputs=[{"filename": "a", "content": "file://a"}])) == [
         "inputs[0].content: file:// is read by `prominence run` from a local description only"
     ]
+
+
+def test_archives_and_the_same_file_twice_are_no_conflict() -> None:
+    urls = ["https://h/1/data.tgz", "https://h/2/data.tgz", "x", "x", "x.zip"]
+    decoded = decode_job(job(artifacts=[{"url": url} for url in urls]))
+    assert [item.url for item in decoded.artifacts] == urls

@@ -199,6 +199,25 @@ def test_redirects_are_followed(make_plan: MakePlan, control: Control) -> None:
         assert download(make_plan(**artifact(server.url + "/a")), control) == DATA
 
 
+def test_addresses_as_people_write_them(make_plan: MakePlan, control: Control) -> None:
+    """Letters that addresses do not have, also in a redirect; a login, kept on its own server."""
+
+    def answer(request: Handler) -> None:
+        if "moved" in request.path:
+            request.reply(200, DATA)
+        else:
+            request.reply(302, Location="/moved/ö%20ü?[x]".encode().decode("latin-1"))
+
+    with serving(answer) as server:
+        url = server.url.replace("//", "//me%40home:p%3Aw@") + "/dü/a%20b%25.txt?é=1&b={2}#part"
+        assert download(make_plan(**artifact(url)), control) == DATA
+    assert [seen.target for seen in server.seen] == [
+        "/d%C3%BC/a%20b%25.txt?%C3%A9=1&b=%7B2%7D",
+        "/moved/%C3%B6%20%C3%BC?%5Bx%5D",
+    ]
+    assert server.headers("Authorization") == ["Basic bWVAaG9tZTpwOnc="] * 2
+
+
 @pytest.mark.parametrize(
     ("location", "words"), [("/a", "too often"), ("file:///etc/passwd", "not http")]
 )
@@ -281,9 +300,13 @@ def test_a_proxy_is_asked(
 ) -> None:
     with serving(lambda request: request.reply(200, DATA)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:pw@"))
-        plan = make_plan(**artifact("http://data.example/a?b"))
+        plan = make_plan(**artifact("http://you:own@data.example/a ü?b"))
         assert download(plan, control) == DATA
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert download(make_plan(**artifact(proxy.url + "/direct")), control) == DATA
-    assert [seen.target for seen in proxy.seen] == ["http://data.example/a?b", "/direct"]
+    assert [seen.target for seen in proxy.seen] == [
+        "http://data.example/a%20%C3%BC?b",
+        "/direct",
+    ]
     assert proxy.headers("Proxy-Authorization") == ["Basic bWU6cHc=", None]
+    assert proxy.headers("Authorization") == ["Basic eW91Om93bg==", None]
