@@ -94,8 +94,8 @@ class Recovered:
 def submit_job(store: Store, backend: Backend, record: JobRecord, submission: Submission) -> str:
     """Steps 4 and 5 for a job that is ready; returns its handle.
 
-    Raises BackendError where the scheduler refused: nothing was submitted, and row and folder are
-    gone. Raises BackendUnavailable where it did not answer: the job stays, for :func:`recover`.
+    Raises BackendError where the scheduler refused, and ConfigError where the site's configuration
+    does: nothing was submitted, and row and folder are gone. Raises BackendUnavailable where it did not answer: the job stays, for :func:`recover`.
     ConflictError: this process was stopped for so long that another command took the job over.
     """
     if record.claim and time.time() - record.claim.time > LEASE_SECONDS / 2:
@@ -105,7 +105,7 @@ def submit_job(store: Store, backend: Backend, record: JobRecord, submission: Su
     except BackendUnavailable:
         store.release([record.id])
         raise
-    except BackendError:
+    except (BackendError, ConfigError):
         _remove(store, record)
         raise
     return _keep_handle(store, backend, record.id, handle)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BackendName", "ShellWay", "SiteSettings"]
+__all__ = ["BackendName", "ShellWay", "SiteSettings", "SlurmTransport"]
 
 BackendName = Literal["slurm", "htcondor", "local"]
 ShellWay = Literal["ssh", "srun"]
+SlurmTransport = Literal["auto", "commands", "pyslurm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class SiteSettings:
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
+    slurm_transport: SlurmTransport = "auto"  # auto: pyslurm where it fits and saves time
     # --nice of a job without a priority. Slurm lets users only lower theirs: this is the room in
     # which a job's own priority moves it up (at most to 0) and down.
     nice: int = 100

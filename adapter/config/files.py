@@ -23,6 +23,7 @@ from prominence_hpc.errors import ConfigError
 __all__ = ["Layers", "read_layers"]
 
 _STORAGE_PREFIX = "PROMINENCE_STORAGE_"
+_SLURM_TRANSPORT = "PROMINENCE_SLURM_TRANSPORT"
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Layers:
     default_site: str | None = None
     sites: dict[str, dict[str, Any]] = field(default_factory=dict)
     storage: dict[str, Any] = field(default_factory=dict)
+    slurm: dict[str, Any] = field(default_factory=dict)  # of every site of this backend, and last
     origins: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -163,17 +165,29 @@ def _set(layers: Layers, origin: str, dotted: str, value: Any) -> None:
 
 
 def _add_environment(layers: Layers, environ: Mapping[str, str]) -> None:
-    """``PROMINENCE_SITE`` and ``PROMINENCE_STORAGE_…``; an empty variable is one that is not set.
+    """``PROMINENCE_SITE``, ``PROMINENCE_SLURM_TRANSPORT`` and ``PROMINENCE_STORAGE_…``.
+
+    An empty variable is one that is not set.
 
     Other PROMINENCE variables are not ours to judge: jobs are given some, and may run this.
     """
     if environ.get("PROMINENCE_SITE"):
         _set(layers, "environment PROMINENCE_SITE", "default_site", environ["PROMINENCE_SITE"])
+    if environ.get(_SLURM_TRANSPORT):
+        _add_slurm_transport(layers, environ[_SLURM_TRANSPORT])
     known = storage_keys()
     for name, text in environ.items():
         if name.startswith(_STORAGE_PREFIX) and text:
             key = name.removeprefix(_STORAGE_PREFIX).lower()
             _add_variable(layers, f"environment {name}", key, known, text)
+
+
+def _add_slurm_transport(layers: Layers, text: str) -> None:
+    key = "slurm_transport"
+    try:
+        layers.slurm[key] = from_text(key, site_keys()[key], text)
+    except InvalidValue as error:
+        layers.refuse(f"environment {_SLURM_TRANSPORT}", key, str(error))
 
 
 def _add_variable(

@@ -2,7 +2,8 @@
 
 In rising order: ``/etc/prominence/config.toml`` (the site), ``~/.config/prominence/config.toml`` (the
 user; or the file that ``PROMINENCE_CONFIG`` names in its place), the environment
-(``PROMINENCE_SITE``, ``PROMINENCE_STORAGE_ENDPOINT`` and so on for each key of ``[storage]``), flags.
+(``PROMINENCE_SITE``, ``PROMINENCE_SLURM_TRANSPORT`` for every Slurm site,
+``PROMINENCE_STORAGE_ENDPOINT`` and so on for each key of ``[storage]``), flags.
 They are merged key by key, an ``environment`` table variable by variable. With no site in any, the
 one site is what this machine has: Slurm, HTCondor, else ``local``.
 
@@ -36,6 +37,8 @@ class Config:
     storage: StorageSettings
     user: str  # login name
     origins: Mapping[str, str]
+    # What the environment says of every Slurm site.
+    slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def site(self, name: str | None = None) -> SiteSettings:
         """The named site, or the default; ConfigError lists those there are.
@@ -47,7 +50,7 @@ class Config:
             return self.sites[wanted]
         for backend in BACKEND_NAMES:
             if wanted == backend:
-                return SiteSettings(name=wanted, backend=backend)
+                return _site(wanted, backend, {}, self.slurm)
         known = sorted({*self.sites, *BACKEND_NAMES})
         origin = "" if name else f" ({self.origins.get('default_site', 'default')})"
         msg = f"There is no site {wanted!r}{origin}; there are {', '.join(known)}."
@@ -81,6 +84,7 @@ def load_config(
         sites=sites,
         storage=_storage(layers),
         user=_login_name(),
+        slurm=layers.slurm,
         origins=layers.origins,
     )
     config.site()  # a default that does not exist is told now, not at the first job
@@ -118,7 +122,9 @@ def _sites(layers: Layers) -> dict[str, SiteSettings]:
         # A table that bears a backend's name need not repeat it.
         backend = values.get("backend", name)
         if backend in BACKEND_NAMES:
-            sites[name] = SiteSettings(**{"name": name, "backend": backend, **values})
+            sites[name] = _site(name, backend, values, layers.slurm)
+            if backend == "slurm" and layers.slurm:
+                _note_environment(layers, name)
         else:
             where = layers.origins[f"sites.{name}"]
             choices = ", ".join(BACKEND_NAMES)
@@ -137,8 +143,21 @@ def _only_site(layers: Layers) -> dict[str, SiteSettings]:
         layers.origins[f"sites.{name}.backend"] = "what this machine has"
     for backend in BACKEND_NAMES:
         if name == backend:
-            return {name: SiteSettings(name=name, backend=backend)}
+            if backend == "slurm" and layers.slurm:
+                _note_environment(layers, name)
+            return {name: _site(name, backend, {}, layers.slurm)}
     return {}
+
+
+def _site(
+    name: str, backend: BackendName, values: Mapping[str, Any], slurm: Mapping[str, Any]
+) -> SiteSettings:
+    more = slurm if backend == "slurm" else {}
+    return SiteSettings(**{"name": name, "backend": backend, **values, **more})
+
+
+def _note_environment(layers: Layers, name: str) -> None:
+    layers.origins[f"sites.{name}.slurm_transport"] = "environment PROMINENCE_SLURM_TRANSPORT"
 
 
 def _default_site(layers: Layers, sites: Mapping[str, SiteSettings]) -> str:

@@ -1,19 +1,12 @@
 """The calls into ``htcondor2``: each with a deadline, plain data in and out, our errors."""
 
-import json
-import os
-import select
-import signal
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from prominence_hpc.backends.bounded import BoundedChild, ChildEnded
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
 
 __all__ = ["act_remove", "history", "query", "slots", "submit"]
-
-_BLOCK_BYTES = 1 << 16
 
 # Parts of what the bindings say where the schedd was not reached at all: no request has left.
 _NO_SCHEDD = ("unable to locate", "failed to connect", "connection refused", "no route to host")
@@ -85,67 +78,27 @@ def act_remove(handles: Sequence[str], *, timeout_seconds: float) -> None:
 
 
 def _call(what: str, call: Callable[[Any], Any], timeout_seconds: float) -> Any:
-    """The answer of ``call(htcondor2)``, made in a child process.
-
-    The bindings wait for a schedd that does not answer for minutes, holding Python's lock: no
-    thread, no signal handler and no Ctrl-C gets a turn. A child can be killed. What a killed one
-    had asked for is not known.
-    """
+    """The answer of ``call(htcondor2)``, made in a child process: see :mod:`.bounded`."""
     htcondor2 = _import()
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # Python warns of fork() beside threads; the child runs the bindings alone, to _exit.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        _answer(call, htcondor2, writing)
-    os.close(writing)
-    try:
-        text = _read(reading, time.monotonic() + timeout_seconds)
-    finally:
-        os.close(reading)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if text is None:
-        msg = (
-            f"HTCondor's schedd did not answer ({what}) within {timeout_seconds:g} seconds; "
-            "try again later, or raise command_timeout_seconds in the site's configuration."
-        )
-        raise BackendUnavailable(msg)
-    return _result(what, text)
 
-
-def _answer(call: Callable[[Any], Any], htcondor2: Any, writing: int) -> None:
-    """The child: one JSON document into the pipe, and no way back into our caller's code."""
-    try:
+    def serve(_: None) -> Mapping[str, Any]:
         try:
-            document: Mapping[str, Any] = {"answer": call(htcondor2)}
+            return {"answer": call(htcondor2)}
         # The bindings raise these; ValueError is a submit description that they cannot read.
         except (htcondor2.HTCondorException, ValueError, RuntimeError, OSError) as error:
-            document = {"error": str(error)}
-        data = json.dumps(document).encode()
-        while data:
-            data = data[os.write(writing, data) :]
-    finally:
-        os._exit(0)
+            return {"error": str(error)}
 
-
-def _read(reading: int, deadline: float) -> str | None:
-    """All that comes out of the pipe, or None where it is not closed in time."""
-    data = bytearray()
-    while True:
-        remaining = deadline - time.monotonic()
-        ready, _, _ = select.select([reading], [], [], max(0.0, remaining))
-        if not ready:
-            return None
-        block = os.read(reading, _BLOCK_BYTES)
-        if not block:
-            return data.decode()
-        data += block
-
-
-def _result(what: str, text: str) -> Any:
-    document = json.loads(text) if text else {"error": "the bindings ended without a word"}
+    with BoundedChild(serve) as child:
+        try:
+            document = child.ask(None, timeout_seconds=timeout_seconds)
+        except TimeoutError as error:
+            msg = (
+                f"HTCondor's schedd did not answer ({what}) within {timeout_seconds:g} seconds; "
+                "try again later, or raise command_timeout_seconds in the site's configuration."
+            )
+            raise BackendUnavailable(msg) from error
+        except ChildEnded:
+            document = {"error": "the bindings ended without a word"}
     if "answer" in document:
         return document["answer"]
     raise _error(what, " ".join(document["error"].split()))

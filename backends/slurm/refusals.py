@@ -102,7 +102,10 @@ def _words(ended: Completed) -> str:
     lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
     errors = [_without_prefix(line) for line in lines if ": error:" in line or ": fatal:" in line]
     if not errors:
-        return first_line(ended.stderr) or f"exit code {ended.returncode} without a word"
+        said = first_line(ended.stderr).removeprefix(
+            "allocation failure: "
+        )  # of sbatch --test-only
+        return said or f"exit code {ended.returncode} without a word"
     return "; ".join(dict.fromkeys([errors[0], errors[-1]]))
 
 

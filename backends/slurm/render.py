@@ -17,7 +17,9 @@ __all__ = [
     "COMMENT_CHARACTERS",
     "HISTORY_START",
     "QUEUE_FORMAT",
+    "argument_options",
     "comment",
+    "directive_options",
     "directives",
     "redirects_itself",
     "sacct_argv",
@@ -51,6 +53,15 @@ _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 
 def directives(submission: Submission, settings: SiteSettings) -> list[str]:
     """The ``#SBATCH`` lines of job.sh; the site's own come last and so win."""
+    options = directive_options(submission, settings)
+    lines = [f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items()]
+    if settings.disk_option is not None:
+        lines.append(f"#SBATCH {_disk(settings.disk_option, submission.disk_mib)}")
+    return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
+
+
+def directive_options(submission: Submission, settings: SiteSettings) -> dict[str, str]:
+    """sbatch's long options, without their dashes, that stand in job.sh, and their values."""
     options = {
         "nodes": str(submission.nodes),
         "ntasks-per-node": "1",
@@ -63,10 +74,7 @@ def directives(submission: Submission, settings: SiteSettings) -> list[str]:
         "account": settings.account,
         "qos": settings.qos,
     }
-    lines = [f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items() if value]
-    if settings.disk_option is not None:
-        lines.append(f"#SBATCH {_disk(settings.disk_option, submission.disk_mib)}")
-    return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
+    return {name: value for name, value in options.items() if value}
 
 
 def sbatch_argv(submission: Submission) -> list[str]:
@@ -80,18 +88,26 @@ def sbatch_argv(submission: Submission) -> list[str]:
     There is no ``--signal``: the wrapper keeps the time by itself, and Slurm sends SIGTERM to all
     processes of a job, the wrapper among them, KillWait seconds before SIGKILL.
     """
-    redirected = redirects_itself(submission)
+    options = argument_options(submission)
     return [
         "sbatch",
         "--parsable",
-        f"--comment={comment(submission)}",
-        f"--job-name={_name(submission)}",
-        f"--chdir={submission.folder}",
-        "--propagate=NONE",  # else the limits (ulimit) of the login node hold in the job
-        f"--output={'/dev/null' if redirected else chr(92) + 'stdout'}",
-        f"--error={'/dev/null' if redirected else chr(92) + 'stderr'}",
+        *[f"--{name}={value}" for name, value in options.items()],
         str(submission.folder / "job.sh"),
     ]
+
+
+def argument_options(submission: Submission) -> dict[str, str]:
+    """sbatch's long options, without their dashes, that stand in its argument list, and their values."""
+    redirected = redirects_itself(submission)
+    return {
+        "comment": comment(submission),
+        "job-name": _name(submission),
+        "chdir": str(submission.folder),
+        "propagate": "NONE",  # else the limits (ulimit) of the login node hold in the job
+        "output": "/dev/null" if redirected else "\\stdout",
+        "error": "/dev/null" if redirected else "\\stderr",
+    }
 
 
 def test_argv(submission: Submission) -> list[str]:

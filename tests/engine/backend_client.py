@@ -37,12 +37,16 @@ class Job:
 
 @dataclass
 class RemoteBackend:
-    """One backend with a state folder of its own below ``root``."""
+    """One backend with a state folder of its own below ``root``.
+
+    Slurm is spoken to by its commands unless ``transport`` says otherwise.
+    """
 
     site: Site
     name: str
     root: str
     settings: dict[str, Any] = field(default_factory=dict)
+    transport: str = "commands"
     environment: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0  # that the last call took over there
     handles: list[str] = field(default_factory=list)  # of all that was submitted
@@ -50,7 +54,7 @@ class RemoteBackend:
     def call(self, verb: str, argument: Any) -> Any:
         request = {
             "backend": self.name,
-            "settings": self.settings,
+            "settings": self._transport() | self.settings,
             "state": f"{self.root}/state",
             "calls": [[verb, argument]],
         }
@@ -63,6 +67,9 @@ class RemoteBackend:
         if "error" in result:
             raise Raised(result["error"], result["message"])
         return result["answer"]
+
+    def _transport(self) -> dict[str, str]:
+        return {"slurm_transport": self.transport} if self.name == "slurm" else {}
 
     def submit(self, code: str, **fields: Any) -> Job:
         """Submit a job that runs the Python text ``code`` in place of the wrapper."""

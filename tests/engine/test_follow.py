@@ -31,10 +31,7 @@ def test_lines_come_while_the_job_runs(prominence: Prominence, image: str) -> No
     process = prominence.site.popen(
         ["prominence", "stderr", "-t", str(job_id)],
         cwd=prominence.folder,
-        env={
-            "PROMINENCE_HOME": f"{prominence.folder}/.prominence",
-            "PROMINENCE_SITE": prominence.backend,
-        },
+        env=prominence.variables(),
     )
     assert process.stdout is not None
     seen = [process.stdout.readline() for _ in range(4)]
@@ -84,7 +81,7 @@ def test_a_job_that_waits_is_waited_for(site: Site, folder: str, image: str, bac
     process = site.popen(
         ["prominence", "stdout", "--tail", str(job_id)],
         cwd=folder,
-        env={"PROMINENCE_HOME": f"{folder}/.prominence", "PROMINENCE_SITE": backend, **config},
+        env=prominence.variables(),
     )
     assert process.stderr is not None
     said = process.stderr.readline().decode()

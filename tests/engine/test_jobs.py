@@ -67,7 +67,7 @@ def test_the_next_job_finds_the_image_on_the_node(prominence: Prominence, image:
 
 def test_artifact_is_unpacked_and_mounted(prominence: Prominence, image: str) -> None:
     prominence.shell("mkdir data && echo inside > data/file && tar czf artifact.tgz data")
-    name = f"artifact-{prominence.backend}.tgz"
+    name = f"artifact-{prominence.engine}.tgz"
     prominence("upload", "--name", name, "--filename", "artifact.tgz")
     described = prominence.completed(
         "--artifact", f"{name}:data:/mnt/data", image, "sh -c 'cat data/file /mnt/data/file; ls'"
@@ -200,7 +200,7 @@ def test_archive_that_leaves_the_working_directory_is_refused(
     prominence: Prominence, image: str
 ) -> None:
     prominence.shell("echo x > evil && tar -P -czf evil.tgz --transform='s|evil|../../evil|' evil")
-    name = f"evil-{prominence.backend}.tgz"
+    name = f"evil-{prominence.engine}.tgz"
     prominence("upload", "--name", name, "--filename", "evil.tgz")
     described = prominence.run("--artifact", name, image, "ls")
     assert described["status"] == "failed"

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from tests.engine.prominence import Prominence
+from tests.engine.prominence import SCHEDULERS, Prominence, backend_and_transport
 from tests.site.handle import Site
-
-SCHEDULERS = ("slurm", "htcondor")
 
 
 @pytest.fixture
@@ -17,7 +15,8 @@ def prominence(site: Site, folder: str) -> Prominence:
 
 @pytest.fixture(params=SCHEDULERS)
 def on_scheduler(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
-    return Prominence(site, folder, backend=request.param)
+    backend, transport = backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)
 
 
 def refused(prominence: Prominence, code: int, *arguments: str) -> str:
@@ -131,7 +130,11 @@ def test_bad_partition(prominence: Prominence, image: str) -> None:
 
 def test_no_scheduler(on_scheduler: Prominence, image: str) -> None:
     """No such program, or no daemon at the configured address."""
-    if on_scheduler.backend == "slurm":
+    if on_scheduler.transport == "pyslurm":
+        edit = r"s/^SlurmctldHost=.*/SlurmctldHost=login(127.0.0.1)\nSlurmctldPort=9/"
+        on_scheduler.shell(f"sed '{edit}' /etc/slurm/slurm.conf > slurm.conf")
+        on_scheduler.environment = {"SLURM_CONF": f"{on_scheduler.folder}/slurm.conf"}
+    elif on_scheduler.backend == "slurm":
         # PATH as it is where Slurm is not installed: the usual programs, and no sbatch.
         on_scheduler.shell("mkdir bin && ln -s /usr/bin/timeout /usr/local/bin/prominence bin/")
         on_scheduler.environment = {"PATH": f"{on_scheduler.folder}/bin"}

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.prominence import Prominence
+from tests.engine.prominence import SCHEDULERS, Prominence, backend_and_transport
 from tests.site import paths
 from tests.site.handle import Site
 from tests.site.tutorial_image import cache, sif
 
-SCHEDULERS = ("slurm", "htcondor")
 UPLOADS = (
     "prominence upload --filename centos.sif --name centos7.sif",
     "prominence upload --filename cadmesh-jet-v1.1.tgz --name cadmesh-jet-v1.1.tgz",
@@ -50,7 +49,8 @@ def centos(site: Site, alone: None) -> Iterator[str]:
 @pytest.fixture(params=SCHEDULERS)
 def typist(site: Site, folder: str, centos: str, request: pytest.FixtureRequest) -> Prominence:
     assert centos
-    return Prominence(site, folder, backend=request.param)
+    backend, transport = backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)
 
 
 def finished(typist: Prominence, line: str) -> int:

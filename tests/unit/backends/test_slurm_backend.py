@@ -8,7 +8,11 @@ from prominence_hpc.backends.slurm import SlurmBackend
 from prominence_hpc.errors import BackendError, BackendUnavailable
 from tests.unit.backends.helpers import TAG, FakePrograms, submission
 
-BACKEND = SlurmBackend(SiteSettings(name="here", backend="slurm", command_timeout_seconds=5))
+BACKEND = SlurmBackend(
+    SiteSettings(
+        name="here", backend="slurm", slurm_transport="commands", command_timeout_seconds=5
+    )
+)
 OTHER = "f" * 32
 SAID = "sbatch: error: "
 
