@@ -5,6 +5,7 @@ submitted before the intent is on disk (:mod:`.submission` says why).
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -166,7 +167,7 @@ def translate_job(
         destinations=destinations,
         ca_certificates=ca_certificates(workspace) if sources or destinations else None,
     )
-    return translate(job, identity, places, settings)
+    return translate(job, identity, places, settings, os.environ)
 
 
 def ca_certificates(workspace: Workspace) -> str | None:

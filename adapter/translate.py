@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, Task
@@ -125,11 +126,16 @@ def below_working_directory(name: str, artifacts: Sequence[Artifact]) -> str:
 
 
 def translate(
-    job: Job, identity: Identity, places: Places, site: SiteSettings
+    job: Job,
+    identity: Identity,
+    places: Places,
+    site: SiteSettings,
+    login_environment: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[plans.Plan, Submission]:
     """The plan for the wrapper and the submission for the backend of ``site``.
 
-    ``job`` has passed :func:`prominence_hpc.adapter.spec.honoured.refuse_unsupported`.
+    ``job`` has passed :func:`prominence_hpc.adapter.spec.honoured.refuse_unsupported`. Of
+    ``login_environment`` the job gets what the site forwards.
     """
     carrier = Carrier(shared=shares_files(site))
     resources = job.resources
@@ -165,6 +171,11 @@ def translate(
         ignore_task_failures=job.policies.ignore_task_failures,
         ca_certificates=places.ca_certificates,
         environment=dict(site.environment),
+        forwarded_environment={
+            name: login_environment[name]
+            for name in site.forward_environment
+            if name in login_environment
+        },
         binds=site.binds,
         scratch=site.scratch,
         image_cache=site.image_cache,

@@ -38,6 +38,8 @@ class SiteSettings:
     scratch: str | None = None
     binds: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    # Names of variables of the login node that jobs get, with the value at submission.
+    forward_environment: tuple[str, ...] = ()
     image_cache: str | None = "/var/tmp/prominence-$USER/images"
     image_cache_gb: float = 20.0
     staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out

@@ -1,11 +1,15 @@
-"""What every test has: golden files."""
+"""What every test has: golden files, and patience with a machine that is busy."""
 
 import difflib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 GOLDEN_FOLDER = Path(__file__).parent / "golden"
 
 

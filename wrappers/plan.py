@@ -155,6 +155,9 @@ class Plan:
     ignore_task_failures: bool = False
     parameters: dict[str, str] = field(default_factory=dict)  # become PROMINENCE_PARAMETER_*
     environment: dict[str, str] = field(default_factory=dict)  # the site's, for every task
+    # The user's own, from the login node, for the wrapper itself and for every task: before the
+    # site's. Tokens may be among them.
+    forwarded_environment: dict[str, str] = field(default_factory=dict, repr=False)
     binds: tuple[str, ...] = ()  # the site's, "SOURCE[:TARGET[:OPTIONS]]" as the runtime takes them
     # Where the working directory is made; $NAME is filled in on the node. None: the scheduler's
     # scratch folder if it names one, else $TMPDIR, else /tmp.

@@ -38,6 +38,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "slots": (0, float("inf")),
     "url_lifetime_hours": (0.1, 168),  # SigV4's own limit is 7 days
 }
+_SET_BY_CONTAINERS = ("HOME", "UID", "GID")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -74,6 +75,8 @@ def convert(key: str, kind: Any, value: Any) -> Any:
         msg = "must be text in quotes"  # without showing what it is
         raise InvalidValue(msg)
     checked = _CHECKS[kind](value)
+    if key == "forward_environment":
+        _names_of_variables(checked)
     least, greatest = _RANGES.get(key, (None, None))
     if least is not None and greatest is not None and not least <= checked <= greatest:
         limit = f"at least {least}" if greatest == float("inf") else f"{least} to {greatest}"
@@ -151,6 +154,16 @@ def _texts(value: Any) -> tuple[str, ...]:
         msg = f"must be a list of texts, not {_shown(value)}"
         raise InvalidValue(msg)
     return tuple(value)
+
+
+def _names_of_variables(names: tuple[str, ...]) -> None:
+    for name in names:
+        if not (name.isascii() and name.isidentifier()):
+            msg = f"must hold names of variables, not {name!r}"
+            raise InvalidValue(msg)
+        if name in _SET_BY_CONTAINERS:
+            msg = f"cannot hold {name}: containers set it themselves"
+            raise InvalidValue(msg)
 
 
 def _table_of_texts(value: Any) -> dict[str, str]:

@@ -138,33 +138,6 @@ def test_what_the_user_gave_is_what_the_task_sees(prominence: Prominence, image:
         assert prominence.site.run(["ls", "/tmp"], host=host).stdout.find("pwned") == -1
 
 
-def test_environment_of_the_contract(prominence: Prominence, image: str) -> None:
-    described = prominence.completed(
-        "--cpus", "2", "--memory", "2", "--env", "MINE=1", image, "env"
-    )
-    seen = dict(
-        line.split("=", 1)
-        for line in prominence.stdout(described["id"]).splitlines()
-        if "=" in line
-    )
-    expected = {
-        "PROMINENCE_CPUS": "2",
-        "PROMINENCE_MEMORY": "2",
-        "PROMINENCE_NODES": "1",
-        "PROMINENCE_NODE_NUM": "0",
-        "PROMINENCE_TASK_NUM": "0",
-        "PROMINENCE_CONTAINER_RUNTIME": "singularity",
-        "PROMINENCE_JOB_ID": str(described["id"]),
-        "HOME": "/home/user",
-        "TMP": "/tmp",
-        "TEMP": "/tmp",
-        "TMPDIR": "/tmp",
-        "MINE": "1",
-    }
-    assert {key: seen.get(key) for key in expected} == expected
-    assert not [key for key in seen if key.startswith(("SLURM_", "AWS_", "_CONDOR"))]
-
-
 def test_delete_ends_a_running_job(prominence: Prominence, image: str) -> None:
     job_id = prominence.create(image, "sleep 600")
     for _ in range(60):

@@ -190,3 +190,12 @@ def test_no_url_reaches_the_scheduler() -> None:
     """Presigned URLs are bearer tokens: they are in the plan, a private file, and nowhere else."""
     _, submission = translated(job(output_files=("a",)))
     assert "https://" not in repr(submission)
+
+
+def test_what_the_site_forwards_is_in_the_plan_and_nothing_else() -> None:
+    forward = ("http_proxy", "ABSENT", "TOKEN")
+    site = SiteSettings(name="slurm", backend="slurm", forward_environment=forward)
+    login = {"http_proxy": "http://proxy:3128", "TOKEN": "s3cret", "AWS_SECRET_ACCESS_KEY": "x"}
+    plan, submission = translate(job(), IDENTITY, places(job()), site, login)
+    assert plan.forwarded_environment == {"http_proxy": "http://proxy:3128", "TOKEN": "s3cret"}
+    assert "s3cret" not in repr(plan) + repr(submission)

@@ -40,6 +40,7 @@ def environment(
     task = plan["tasks"][task_number]
     variables = {name: host[name] for name in DEVICES if name in host}
     variables.update(plan["environment"])
+    variables.update(plan["forwarded_environment"])
     for name, value in plan["parameters"].items():
         variables["PROMINENCE_PARAMETER_" + name] = value
     variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))

@@ -38,6 +38,7 @@ class Job:
         start = time.time()
         self.file = PlanFile(plan_path)
         self.plan = plan = self.file.document
+        os.environ.update(plan["forwarded_environment"])
         self.log = Log(os.path.join(self.file.folder, b"wrapper.log"))
         self.control = Control(
             start, plan["limit_seconds"], plan["reserve_seconds"], plan["grace_seconds"]

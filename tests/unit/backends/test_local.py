@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -188,7 +189,7 @@ def test_the_environment_is_our_own(
     seen = json.loads((folder_of(backend, handle) / "stdout").read_text())
     assert "SECRET_TOKEN" not in seen
     assert (seen["HOME"], seen["LANG"], seen["PATH"]) == (
-        "/home/someone",
+        pwd.getpwuid(os.geteuid()).pw_dir,
         "C.UTF-8",
         os.environ["PATH"],
     )

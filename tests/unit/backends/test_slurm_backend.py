@@ -31,12 +31,14 @@ def test_submit(programs: FakePrograms, folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SBATCH_PARTITION", "elsewhere")
     monkeypatch.setenv("SECRET_TOKEN", "x")
     monkeypatch.setenv("SLURM_CONF", "/opt/slurm.conf")
+    monkeypatch.setenv("HOME", "/tmp/elsewhere")
     programs.add("sbatch", stdout="4711\n")
     assert BACKEND.submit(submission(folder)) == "4711"
     (call,) = programs.calls()
     assert call["argv"][-1] == str(folder / "job.sh")
     environment = call["environment"]
     assert environment["SLURM_CONF"] == "/opt/slurm.conf"
+    assert environment["HOME"] != "/tmp/elsewhere"
     assert not {"SLURM_TIME_FORMAT", "SBATCH_PARTITION", "SECRET_TOKEN"} & environment.keys()
     assert (folder / "job.sh").stat().st_mode & 0o777 == 0o700
 

@@ -143,6 +143,7 @@ def test_every_problem_is_told_at_once_with_file_and_key(load: Load, tmp_path: P
             image_cache_gb = true
             directives = "--exclusive"
             environment = { N = 1 }
+            forward_environment = ["GOOD", "A*"]
             [sites.other]
             backend = "pbs"
             """,
@@ -158,6 +159,7 @@ def test_every_problem_is_told_at_once_with_file_and_key(load: Load, tmp_path: P
         f"{system}: sites.big.image_cache_gb: must be a number, not true",
         f"{system}: sites.big.directives: must be a list of texts, not '--exclusive'",
         f"{system}: sites.big.environment: must be a table of texts, not a table",
+        f"{system}: sites.big.forward_environment: must hold names of variables, not 'A*'",
         f"{system}: sites.other.backend: must be one of 'slurm', 'htcondor', 'local', not 'pbs'",
         f"{user}: storage.type: must be one of 's3', 'folder', not 'ftp'",
         f"{user}: storage.url_lifetime_hours: must be 0.1 to 168, not 1000",
