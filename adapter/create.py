@@ -63,7 +63,7 @@ def create_job(
     """
     job = decode_job(document)
     settings = workspace.config.site(site)
-    refuse_unsupported(job, backend=settings.backend)
+    refuse_unsupported(job, backend=settings.backend, webdav=can_mount(job, settings))
     names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
     sources = find_sources(workspace, names)
     check_urls(job)
@@ -120,6 +120,17 @@ def source_of(workspace: Workspace, info: "ObjectInfo") -> Source:
     )
 
 
+def can_mount(job: Job, settings: SiteSettings) -> bool:
+    """Whether nodes of the site mount remote storage; asked only for a job that has some."""
+    if job.storage is None or settings.webdav is not None:
+        return settings.webdav is not None
+    if settings.backend != "local":
+        return False
+    from prominence_hpc.backends.local import machine
+
+    return machine.can_mount()
+
+
 def check_urls(job: Job) -> None:
     """NotFoundError names the web addresses in the job at which there is nothing."""
     images = [task.image for task in job.tasks if image_kind(task.image) == "url"]
@@ -165,7 +176,9 @@ def translate_job(
     places = Places(
         sources=sources,
         destinations=destinations,
-        ca_certificates=ca_certificates(workspace) if sources or destinations else None,
+        ca_certificates=(
+            ca_certificates(workspace) if sources or destinations or job.storage else None
+        ),
     )
     return translate(job, identity, places, settings, os.environ)
 

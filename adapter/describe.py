@@ -11,7 +11,7 @@ from typing import Any
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.wrappers.report import OutputReport, Report, TaskReport
 
-__all__ = ["describe_job", "format_time"]
+__all__ = ["describe_job", "document_without_secrets", "format_time"]
 
 # Gives a URL for an object named below the job's prefix in storage.
 UrlOf = Callable[[str], str]
@@ -35,6 +35,7 @@ def describe_job(
         "tasks": [without_secrets(task) for task in document["tasks"]],
         "policies": document.get("policies"),
         "notifications": document.get("notifications"),
+        "storage": storage_without_secrets(document.get("storage")),
         "events": events(record),
         "execution": execution(record, report),
     }
@@ -47,6 +48,23 @@ def without_secrets(task: Mapping[str, Any]) -> dict[str, Any]:
     credential = shown.get("imagePullCredential")
     if credential:
         shown["imagePullCredential"] = {"username": credential.get("username")}
+    return shown
+
+
+def storage_without_secrets(storage: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What remote storage is mounted where, and how it is reached, without names and passwords."""
+    if not storage:
+        return {}
+    shown = {key: storage[key] for key in ("type", "mountpoint") if storage.get(key)}
+    url = storage.get("webdav", {}).get("url")
+    return shown | ({"webdav": {"url": url}} if url else {})
+
+
+def document_without_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A description as it was submitted, to be shown."""
+    shown = {**document, "tasks": [without_secrets(task) for task in document["tasks"]]}
+    if "storage" in document:
+        shown["storage"] = storage_without_secrets(document["storage"])
     return shown
 
 

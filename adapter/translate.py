@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, Task
+from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, StorageMount, Task
 from prominence_hpc.backends.base import Moldable, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
@@ -165,6 +165,7 @@ def translate(
         ),
         artifacts=tuple(artifact_of(item, places, carrier) for item in job.artifacts),
         images=images,
+        storage=None if job.storage is None else storage_of(job.storage, site),
         tasks=tuple(task_of(task, image_indices) for task in job.tasks),
         outputs=tuple(output_of(item, places, carrier) for item in output_objects(job)),
         task_retries=job.policies.maximum_task_retries or 0,
@@ -342,6 +343,18 @@ def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.A
         size_bytes=source.size_bytes,
         executable=artifact.executable,
         mount=plan_mount,
+    )
+
+
+def storage_of(storage: StorageMount, site: SiteSettings) -> plans.Storage:
+    """B2DROP's address is known; that of any other server is the user's to give."""
+    given = storage.credentials
+    if storage.type == "b2drop":
+        url, username, password = site.b2drop_url, given["app-username"], given["app-password"]
+    else:
+        url, username, password = given["url"], given["username"], given["password"]
+    return plans.Storage(
+        url=url, username=username, password=password, mountpoint=storage.mountpoint
     )
 
 

@@ -40,6 +40,8 @@ class SiteSettings:
     environment: dict[str, str] = field(default_factory=dict)
     # Names of variables of the login node that jobs get, with the value at submission.
     forward_environment: tuple[str, ...] = ()
+    webdav: Literal["rclone"] | None = None  # how nodes mount WebDAV; none: not at all
+    b2drop_url: str = "https://b2drop.eudat.eu/remote.php/webdav"
     image_cache: str | None = "/var/tmp/prominence-$USER/images"
     image_cache_gb: float = 20.0
     staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out

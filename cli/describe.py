@@ -21,7 +21,9 @@ def describe_command(*, job_id: int, as_submitted: bool) -> None:
 
     session = workspace()
     if as_submitted:
-        print_json([submitted_document(session, job_id)])
+        from prominence_hpc.adapter.describe import document_without_secrets
+
+        print_json([document_without_secrets(submitted_document(session, job_id))])
         return
     document, warnings = describe(session, job_id)
     for warning in warnings:

@@ -20,6 +20,7 @@ __all__ = [
     "Mount",
     "Output",
     "Plan",
+    "Storage",
     "Task",
     "TaskType",
     "render",
@@ -80,6 +81,16 @@ class Image:
     size_bytes: int | None = None
     username: str | None = None  # of a private registry
     token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Remote storage that every container sees as a folder at ``mountpoint``, by WebDAV."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
+    mountpoint: str  # absolute, inside the containers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +160,7 @@ class Plan:
     inputs: tuple[InputFile, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     images: tuple[Image, ...] = ()
+    storage: Storage | None = None
     tasks: tuple[Task, ...] = ()
     outputs: tuple[Output, ...] = ()
     task_retries: int = 0

@@ -44,6 +44,7 @@ from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["decode_job", "read_job"]
 
+STORAGE_MOUNTPOINT = "/data"  # the one in PROMINENCE's own examples
 MOST_CPUS = 1_000_000  # technical bounds, far beyond any machine: what schedulers can hold
 MOST_GPUS = 10_000
 MOST_GB = 1_000_000_000
@@ -111,7 +112,10 @@ def placement_from(
 def storage_from(**values: Any) -> StorageMount:
     kind = values["type"]
     return StorageMount(
-        type=kind, mountpoint=values.get("mountpoint"), credentials=values.get(kind, {})
+        type=kind,
+        mountpoint=values.get("mountpoint") or STORAGE_MOUNTPOINT,
+        for_outputs=values.get("default", False),
+        credentials=values.get(kind, {}),
     )
 
 
@@ -207,12 +211,17 @@ def credentials(*keys: str, optional: tuple[str, ...] = ()) -> Reader:
     return record(table, dict)
 
 
+WEBDAV: Table = {
+    "url": Field("url", text(texts.web_folder), required=True),
+    "username": Field("username", secret, required=True),
+    "password": Field("password", secret, required=True),
+}
 STORAGE: Table = {
     "type": Field("type", choice("b2drop", "webdav", "onedata"), required=True),
-    "mountpoint": Field("mountpoint", nullable(text(texts.absolute_path))),
+    "mountpoint": Field("mountpoint", nullable(then(text(), texts.mount_path))),
     "default": Field("default", boolean),
     "b2drop": Field("b2drop", credentials("app-username", "app-password")),
-    "webdav": Field("webdav", credentials("url", "username", "password")),
+    "webdav": Field("webdav", record(WEBDAV, dict)),
     "onedata": Field("onedata", credentials("provider", "token", optional=("options",))),
 }
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator
 
-from prominence_hpc.adapter.spec.job import Job, Placement, Policies, Resources, Task
+from prominence_hpc.adapter.spec.job import (
+    Job,
+    Placement,
+    Policies,
+    Resources,
+    StorageMount,
+    Task,
+)
 from prominence_hpc.adapter.spec.rules import MPI_TYPES
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["refuse_unsupported"]
 
 
-def refuse_unsupported(job: Job, *, backend: str) -> None:
+def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False) -> None:
     """Raise SpecError with everything in ``job`` that cannot be honoured on ``backend``.
+
+    ``webdav``: whether the nodes can mount remote storage.
 
     What changes nothing for this job passes: policies of workflows, policies for the other nodes of
     a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
@@ -25,8 +34,7 @@ def refuse_unsupported(job: Job, *, backend: str) -> None:
         message = "e-mails are not sent by this version; leave notifications out"
         problems.append(Problem("notifications", message))
     if job.storage is not None:
-        message = "remote storage is not mounted by this version; list the data under artifacts"
-        problems.append(Problem("storage", message))
+        problems += unsupported_storage(job.storage, backend, webdav=webdav)
     if problems:
         raise SpecError(problems)
 
@@ -41,6 +49,32 @@ def unsupported_resources(resources: Resources, backend: str) -> Iterator[Proble
     if resources.total_cpus_range is not None:
         message = "this version cannot choose the number of nodes; give nodes and cpus instead"
         yield Problem("resources.totalCpusRange", message)
+
+
+def unsupported_storage(storage: StorageMount, backend: str, *, webdav: bool) -> Iterator[Problem]:
+    if storage.type == "onedata":
+        message = (
+            "Onedata is mounted by oneclient, which this version does not run; list the data under "
+            "artifacts, by the provider's URLs"
+        )
+        yield Problem("storage.type", message)
+    elif not webdav:
+        why = (
+            "this machine does not have both"
+            if backend == "local"
+            else 'the site\'s configuration does not say that its nodes have both (webdav = "rclone")'
+        )
+        message = (
+            f"storage of type {storage.type} is mounted by rclone and FUSE, and {why}; list the "
+            "data under artifacts"
+        )
+        yield Problem("storage.type", message)
+    if storage.for_outputs:
+        message = (
+            "outputs are kept in the site's own object storage, not in this one; leave default "
+            "out, and let the task copy to the mountpoint what is to be there"
+        )
+        yield Problem("storage.default", message)
 
 
 def unsupported_task(task: Task, path: str) -> Iterator[Problem]:

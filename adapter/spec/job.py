@@ -137,7 +137,8 @@ class StorageMount:
     """``storage``: remote storage mounted in the containers; ``credentials`` never shown."""
 
     type: str
-    mountpoint: str | None
+    mountpoint: str
+    for_outputs: bool = False  # whether outputs are to go there too, PROMINENCE's "default"
     credentials: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 

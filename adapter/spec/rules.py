@@ -5,7 +5,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prominence_hpc.adapter.spec.job import Artifact, InputFile, Job, Resources, Task
+from prominence_hpc.adapter.spec.job import (
+    Artifact,
+    InputFile,
+    Job,
+    Resources,
+    StorageMount,
+    Task,
+)
 from prominence_hpc.adapter.spec.place import INVALID, Place, quoted
 from prominence_hpc.adapter.spec.texts import without_query
 from prominence_hpc.adapter.translate import (
@@ -45,7 +52,7 @@ def check_job(values: Mapping[str, Any], place: Place) -> None:
     cpus = None if cpus_wrong else most_cpus(values.get("resources"))
     check_tasks(values.get("tasks", ()), cpus, artifacts, place.key("tasks"))
     check_inputs(values.get("inputs", ()), place.key("inputs"))
-    check_mounts(values.get("artifacts", ()), place.key("artifacts"))
+    check_mounts(values.get("artifacts", ()), values.get("storage"), place)
     check_filenames(values.get("inputs", ()), values.get("artifacts", ()), place)
     check_outputs(values, artifacts, place)
 
@@ -101,7 +108,8 @@ def check_inputs(inputs: Sequence[InputFile], place: Place) -> None:
         seen.add(item.filename)
 
 
-def check_mounts(artifacts: Sequence[Artifact], place: Place) -> None:
+def check_mounts(artifacts: Sequence[Artifact], storage: Any, job: Place) -> None:
+    place = job.key("artifacts")
     seen: dict[str, str] = {}
     for index, item in enumerate(artifacts):
         if item is INVALID or item.mountpoint is None:
@@ -111,6 +119,9 @@ def check_mounts(artifacts: Sequence[Artifact], place: Place) -> None:
             place.item(index).key("mountpoint").note(
                 f"{path} is the mount path of {quoted(seen[path])} already"
             )
+    if isinstance(storage, StorageMount) and storage.mountpoint in seen:
+        message = f"{storage.mountpoint} is the mount path of {quoted(seen[storage.mountpoint])}"
+        job.key("storage").key("mountpoint").note(f"{message}, an artifact, already")
 
 
 def check_filenames(

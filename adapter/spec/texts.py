@@ -20,7 +20,6 @@ __all__ = [
     "LOCAL_ONLY",
     "MAXIMUM_INPUT_BYTES",
     "WORKING_DIRECTORY",
-    "absolute_path",
     "artifact_url",
     "at_most",
     "base64_content",
@@ -34,10 +33,12 @@ __all__ = [
     "job_name",
     "label_key",
     "label_value",
+    "mount_path",
     "mount_point",
     "not_empty",
     "sha256",
     "task_folder",
+    "web_folder",
 ]
 
 FILE_SCHEME = "file://"  # of inputs: the contents of a local file
@@ -274,5 +275,23 @@ def task_folder(value: str, place: Place) -> Any:
     return value or None
 
 
-def absolute_path(value: str) -> str | None:
-    return None if value.startswith("/") else f"must be an absolute path, not {quoted(value)}"
+def mount_path(value: str, place: Place) -> Any:
+    """An absolute path in the containers at which something may be mounted, normalised."""
+    path = "/" + posixpath.normpath(value).lstrip("/")
+    if not value.startswith("/") or ".." in value.split("/") or path == "/":
+        return place.note(f"must be an absolute path other than /, not {quoted(value)}")
+    if CONTROL.search(value):
+        return place.note(f"must not hold control characters: {quoted(value)}")
+    if taken := needed_by_the_container(path):
+        return place.note(f"must not be {quoted(path)}: {taken}; choose another path")
+    return path
+
+
+def web_folder(value: str) -> str | None:
+    """The address of a folder on a WebDAV server; a name and password have keys of their own."""
+    match = re.fullmatch(r"https?://([^/?#\s]+)(/[^?#\s]*)?", value)
+    if match is None:
+        return "must be an address such as https://HOST/PATH, without a query"
+    if "@" in match[1]:
+        return "must hold no name or password: they have keys of their own"
+    return None

@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from prominence_hpc.backends.base import Submission
+from prominence_hpc.backends.run_command import find_program
 from prominence_hpc.errors import BackendError
 
-__all__ = ["count_gpus", "fitting", "refuse_missing_gpus"]
+__all__ = ["can_mount", "count_gpus", "fitting", "refuse_missing_gpus"]
 
 
 def fitting(submission: Submission) -> Submission:
@@ -21,6 +22,12 @@ def fitting(submission: Submission) -> Submission:
     if not moldable.between and room < moldable.most_cpus:
         return submission.sized(submission.cpus)
     return submission.sized(max(submission.cpus, min(moldable.most_cpus, room)))
+
+
+def can_mount() -> bool:
+    """Whether rclone can mount remote storage here: it, FUSE, and the way for users to use that."""
+    programs = [find_program(name) for name in ("rclone", "fusermount3", "fusermount")]
+    return bool(programs[0] and any(programs[1:])) and os.access("/dev/fuse", os.R_OK | os.W_OK)
 
 
 def refuse_missing_gpus(submission: Submission) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from prominence_hpc.adapter.describe import describe_job
+from prominence_hpc.adapter.describe import describe_job, document_without_secrets
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.wrappers.report import Report
 
@@ -107,3 +107,19 @@ def test_no_url_before_the_output_exists() -> None:
 def test_a_registry_token_is_not_shown() -> None:
     assert "s3cret" not in repr(described())
     assert described()["tasks"][0]["imagePullCredential"] == {"username": "me"}
+
+
+def test_credentials_of_remote_storage_are_not_shown() -> None:
+    webdav = {"url": "https://dav.example/x", "username": "s3cret-name", "password": "s3cret-word"}
+    document = DOCUMENT | {"storage": {"type": "webdav", "mountpoint": "/d", "webdav": webdav}}
+    for shown in (
+        describe_job(RECORD, document, REPORT, lambda name: name),
+        document_without_secrets(document),
+    ):
+        assert "s3cret" not in repr(shown)
+        assert shown["storage"] == {
+            "type": "webdav",
+            "mountpoint": "/d",
+            "webdav": {"url": "https://dav.example/x"},
+        }
+    assert document_without_secrets(DOCUMENT)["resources"] == DOCUMENT["resources"]

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from prominence_hpc.adapter.spec.job import (
     MountPoint,
     Policies,
     Resources,
+    StorageMount,
     Task,
 )
 from prominence_hpc.adapter.translate import (
@@ -25,7 +27,7 @@ from prominence_hpc.adapter.translate import (
     translate,
     uploaded_names,
 )
-from prominence_hpc.backends.base import Submission, Transfer
+from prominence_hpc.backends.base import Moldable, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
@@ -199,3 +201,40 @@ def test_what_the_site_forwards_is_in_the_plan_and_nothing_else() -> None:
     plan, submission = translate(job(), IDENTITY, places(job()), site, login)
     assert plan.forwarded_environment == {"http_proxy": "http://proxy:3128", "TOKEN": "s3cret"}
     assert "s3cret" not in repr(plan) + repr(submission)
+
+
+def test_remote_storage_is_in_the_plan_alone() -> None:
+    given = {"app-username": "name", "app-password": "word"}
+    mount = StorageMount(type="b2drop", mountpoint="/data", credentials=given)
+    plan, submission = translated(job(storage=mount), replace(SLURM, b2drop_url="https://b2/x"))
+    assert plan.storage == plans.Storage(
+        url="https://b2/x", username="name", password="word", mountpoint="/data"
+    )
+    assert "word" not in repr(submission)
+    given = {"url": "https://dav/x", "username": "n", "password": "w"}
+    mount = StorageMount(type="webdav", mountpoint="/d", credentials=given)
+    plan, _ = translated(job(storage=mount))
+    assert plan.storage is not None
+    assert (plan.storage.url, plan.storage.mountpoint) == ("https://dav/x", "/d")
+
+
+def test_sizes_to_choose_from() -> None:
+    resources = Resources(cpus=None, cpus_range=(2, 8), memory_per_cpu=0.3)
+    plan, submission = translated(job(resources=resources))
+    assert (plan.cpus, plan.memory_gb, plan.memory_gb_per_cpu) == (2, 0.6, 0.3)
+    assert (submission.cpus, submission.memory_mib) == (2, 600)
+    assert submission.moldable == Moldable(most_cpus=8, between=True, memory_mib_per_cpu=300)
+    assert submission.sized(4).memory_mib == 1200
+    options = Resources(cpus=None, cpus_options=(8, 2), memory=1)
+    _, submission = translated(job(resources=options))
+    assert (submission.cpus, submission.memory_mib) == (2, 1000)
+    assert submission.moldable == Moldable(most_cpus=8, between=False)
+    same = Resources(cpus=None, cpus_options=(4, 4), memory=1)
+    _, submission = translated(job(resources=same))
+    assert (submission.cpus, submission.moldable) == (4, None)
+
+
+def test_gpus() -> None:
+    plan, submission = translated(job(resources=Resources(memory=1, gpus=2, gpu_type="a100")))
+    assert plan.gpus == 2
+    assert (submission.gpus, submission.gpu_type) == (2, "a100")

@@ -137,6 +137,7 @@ def _keep(
 def _become_keeper(wrapper: int) -> None:
     """No signal of a scheduler ends it before its charges; the wrapper's death ends them all."""
     signal.set_wakeup_fd(-1)
+    os.setpgid(0, 0)  # who kills the wrapper's group must leave somebody to end the program
     adopt_orphans()
     for name in SIGNALS:  # handlers, for what is ignored here would be ignored by the program
         signal.signal(getattr(signal, name), lambda _number, _frame: _end_without(wrapper))

@@ -1,11 +1,13 @@
 """How Apptainer (or SingularityCE) is called: argument lists and environments, nothing run here."""
 
+import os
 import re
 
 from .errors import TASK_NOT_STARTED, JobFailed
 from .given import told
 from .gpus import options as gpu_options
 from .namespace import HOME
+from .scratch import MOUNT
 from .text import encode, shown
 
 TYPE_CHECKING = False
@@ -147,6 +149,9 @@ def surroundings(
         if mount:
             folder = scratch.work + b"/" + encode(mount["directory"])
             words += bind(folder, encode(mount["path"]))
+    if plan["storage"] is not None:
+        mount = os.path.join(scratch.path, *MOUNT)
+        words += bind(mount, encode(plan["storage"]["mountpoint"]))
     for entry in plan["binds"]:
         words += [b"--bind", encode(entry)]
     words += [b"--pwd", workdir(plan, task)]

@@ -5,7 +5,17 @@ import signal
 import time
 
 from .control import Control
-from .errors import ENDED_EARLY, MEMORY, WALLTIME, WRAPPER_FAILED, JobFailed, Stopped
+from .errors import (
+    ENDED_EARLY,
+    MEMORY,
+    STORAGE_FAILED,
+    STORAGE_LOST,
+    WALLTIME,
+    WRAPPER_FAILED,
+    JobFailed,
+    Stopped,
+    UnsafeName,
+)
 from .given import provisioned
 from .gpus import check as check_gpus
 from .log import Log
@@ -16,8 +26,8 @@ from .planfile import PlanFile
 from .presence import Presence
 from .process import Watch
 from .report import ReportFile
-from .scratch import BESIDE, INSIDE, Scratch, base_folder, sweep
-from .text import scrub, shown
+from .scratch import BESIDE, INSIDE, MOUNT, Scratch, base_folder, sweep
+from .text import encode, scrub, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +37,10 @@ if TYPE_CHECKING:
     from .fetch import Fetcher
     from .image_cache import ImageCache
     from .images import Images
+    from .namespace import Namespace
+    from .webdav import WebDAV
 
+UNMOUNT_SECONDS = 6.0  # kept of the time for writing storage back
 EXIT = {"completed": 0, "failed": 10, "killed": 11}
 
 
@@ -51,6 +64,7 @@ class Job:
         self.scratch: "Optional[Scratch]" = None
         self.outcome, self.reason, self.detail = "completed", "", ""
         self.tasks_began = False
+        self.storage: "Optional[WebDAV]" = None
 
     def run(self) -> int:
         """Run all of it; returns the exit code. The report is written whatever happens."""
@@ -64,6 +78,7 @@ class Job:
             except Stopped:
                 pass
             self._judge_time()
+            self._close_storage()
             if self.tasks_began and self.plan["outputs"]:
                 if self.scratch is not None:  # an output must not change while it is stored
                     self.scratch.wait_for_visitors(INSIDE)
@@ -161,6 +176,7 @@ class Job:
         from .tasks import TaskRunner
 
         self.control.check()
+        self._open_storage(scratch)
         self.report.document["phase"] = "tasks"  # written as the first task begins
         self.tasks_began = True
         self.control.start_tasks(self.plan["walltime_seconds"])
@@ -180,6 +196,27 @@ class Job:
             self._end("killed", WALLTIME, "The tasks were ended when their time was over.")
         elif runner.memory_killed:
             self._end("killed", MEMORY, "The node's kernel killed a process of the task.")
+
+    def _open_storage(self, scratch: Scratch) -> None:
+        settings = self.plan["storage"]
+        if settings is not None:
+            from .webdav import WebDAV
+
+            place_of_mount(of_plan(self.plan, scratch.work), settings["mountpoint"])
+            self.storage = WebDAV(settings, os.path.join(scratch.path, MOUNT[0]), self.log)
+            self.storage.open(self.watch, self.plan["ca_certificates"])
+
+    def _close_storage(self) -> None:
+        """All that tasks wrote gets half of the time that is left, outputs the other half."""
+        if self.storage is None:
+            return
+        self.control.staging_out = True
+        share = 2 if self.tasks_began and self.plan["outputs"] else 1
+        seconds = max(self.control.left() - UNMOUNT_SECONDS, 0) / share
+        problem = self.storage.close(self.watch, time.time() + seconds)
+        if problem:
+            self._judge_time()
+            self._end("failed", STORAGE_LOST, problem)
 
     def _judge_time(self) -> None:
         """A signal of the scheduler, or time that was over before the tasks began."""
@@ -231,6 +268,17 @@ class Job:
                 self.log("removed %s, which a killed job had left" % shown(name))
         except OSError as error:
             self.log("scratch folder: %s" % error)
+
+
+def place_of_mount(namespace: "Namespace", path: str) -> None:
+    """Make the folder to mount at where it is ours to make: below /home/user or an artifact's mount."""
+    try:
+        os.makedirs(namespace.resolve(encode(path)), exist_ok=True)
+    except UnsafeName:
+        return  # the container runtime makes it
+    except OSError as error:
+        detail = "Mountpoint %s: %s." % (shown(path), error.strerror)
+        raise JobFailed(STORAGE_FAILED, detail) from error
 
 
 def _bound(action: "Callable[[int], None]", index: int) -> "Callable[[], None]":

@@ -1,16 +1,18 @@
 """The job's own folder on the node: made for it alone, removed with it."""
 
+import errno
 import fcntl
 import os
 import stat
 import time
 
 from .errors import SCRATCH_FAILED, JobFailed
+from .mounts import unmount
 from .text import encode, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
 PREFIX = b"prominence-"
 LOCK = b"lock"
@@ -19,6 +21,7 @@ INSIDE, BESIDE = (
     b"beside",
 )  # held by visitors: "prominence exec", with and without --host
 VISITOR_SECONDS = 4.0
+MOUNT = (b"storage", b"mount")  # of remote storage, while there is one
 FOLDERS = (b"work", b"tmp", b"images", b"cache", b"build")
 
 
@@ -100,6 +103,7 @@ class Scratch(Folders):
 
         The lock goes last: with it :func:`sweep` finds what had to stay.
         """
+        unmount(os.path.join(self.path, *MOUNT))
         for name in os.listdir(self.path):
             path = os.path.join(self.path, name)
             if os.path.isdir(path) and not os.path.islink(path):
@@ -148,6 +152,7 @@ def sweep(base: bytes) -> "list[bytes]":
     for name in os.listdir(base):
         path = os.path.join(base, name)
         if name.startswith(PREFIX) and _abandoned(path):
+            unmount(os.path.join(path, *MOUNT))
             remove_tree(path)
             removed.append(name)
     return removed
@@ -171,8 +176,15 @@ def _abandoned(path: bytes) -> bool:
     return True
 
 
-def remove_tree(path: bytes) -> None:
-    """Remove a folder and all below it; follows no link; makes read-only folders writable first."""
+def remove_tree(path: bytes, device: "Optional[int]" = None) -> None:
+    """Remove a folder and all below it; follows no link; makes read-only folders writable first.
+
+    Raises OSError at a folder of another file system than ``device``, the folder's own: something is mounted
+    there, and what lies in it is not ours.
+    """
+    here = os.lstat(path).st_dev
+    if device not in (None, here):
+        raise OSError(errno.EBUSY, "something is mounted there", path)
     try:
         entries = list(os.scandir(path))
     except PermissionError:
@@ -180,7 +192,7 @@ def remove_tree(path: bytes) -> None:
         entries = list(os.scandir(path))
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            remove_tree(entry.path)
+            remove_tree(entry.path, here)
         else:
             _remove(entry.path)
     _remove(path, folder=True)

@@ -8,6 +8,11 @@ from prominence_hpc.adapter.spec.decode import decode_job
 from tests.unit.spec.documents import assert_one_problem, job, problems, with_resources, with_task
 
 
+def webdav(url: str = "https://dav.example/x", mountpoint: str = "/data") -> dict[str, Any]:
+    given = {"url": url, "username": "u", "password": "p"}
+    return job(storage={"type": "webdav", "mountpoint": mountpoint, "webdav": given})
+
+
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
@@ -110,6 +115,29 @@ def test_resources(document: dict[str, Any], problem: str | None) -> None:
         (
             job(storage={"type": "onedata", "onedata": {"provider": "x", "token": 12345}}),
             "storage.onedata.token: must be text; write it in quotes",
+        ),
+        (
+            webdav(mountpoint="/home/user"),
+            (
+                'storage.mountpoint: must not be "/home/user": it would hide the job\'s working '
+                "directory, /home/user; choose another path"
+            ),
+        ),
+        (
+            webdav(mountpoint="data"),
+            'storage.mountpoint: must be an absolute path other than /, not "data"',
+        ),
+        (
+            webdav(url="https://user:pass@dav.example/x"),
+            "storage.webdav.url: must hold no name or password: they have keys of their own",
+        ),
+        (
+            webdav(url="dav.example/x"),
+            "storage.webdav.url: must be an address such as https://HOST/PATH, without a query",
+        ),
+        (
+            webdav() | {"artifacts": [{"url": "a.tgz", "mountpoint": "a:/data"}]},
+            'storage.mountpoint: /data is the mount path of "a", an artifact, already',
         ),
     ],
 )

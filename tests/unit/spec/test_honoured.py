@@ -53,7 +53,7 @@ def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
         (job(notifications=[{"event": "jobFinished", "type": "email"}]), ["notifications"]),
         (
             job(storage={"type": "onedata", "onedata": {"provider": "p", "token": "t"}}),
-            ["storage"],
+            ["storage.type"],
         ),
         (
             job(resources={"memory": 1, "nodes": 2}, policies={"maximumRetries": 1}),
@@ -112,6 +112,24 @@ def test_the_sentence_says_what_to_do_instead() -> None:
     document = job(tasks=[{"image": "https://host/x.tar", "runtime": "udocker"}])
     with pytest.raises(SpecError, match=r"write singularity \(create: --runtime singularity\)"):
         refuse_unsupported(decode_job(document), backend="slurm")
+
+
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [
+        ("slurm", r'configuration does not say .*webdav = "rclone"'),
+        ("local", "this machine does not"),
+    ],
+)
+def test_remote_storage_needs_nodes_that_can_mount_it(backend: str, sentence: str) -> None:
+    webdav = {"url": "https://dav.example/x", "username": "u", "password": "p"}
+    document = decode_job(job(storage={"type": "webdav", "webdav": webdav}))
+    refuse_unsupported(document, backend=backend, webdav=True)
+    with pytest.raises(SpecError, match=sentence):
+        refuse_unsupported(document, backend=backend)
+    outputs = decode_job(job(storage={"type": "webdav", "webdav": webdav, "default": True}))
+    with pytest.raises(SpecError, match=r"storage\.default: outputs are kept"):
+        refuse_unsupported(outputs, backend=backend, webdav=True)
 
 
 def test_several_nodes_will_never_be_local() -> None:
