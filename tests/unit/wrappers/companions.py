@@ -117,6 +117,7 @@ class Scenarios:
         companion = self.begin("echo > up; exec sleep 1007")
         until("up")
         os.kill(companion.keeper, signal.SIGKILL)
+        os.waitid(os.P_PID, companion.keeper, os.WEXITED | os.WNOWAIT)  # its program is ours now
         code = self.run("exit 0")
         self.watch.end([companion])
         return [code, code_of(companion), self._gone()]
