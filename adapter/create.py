@@ -63,7 +63,9 @@ def create_job(
     """
     job = decode_job(document)
     settings = workspace.config.site(site)
-    refuse_unsupported(job, backend=settings.backend, webdav=can_mount(job, settings))
+    refuse_unsupported(
+        job, backend=settings.backend, webdav=can_mount(job, settings), mail=settings.mail
+    )
     names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
     sources = find_sources(workspace, names)
     check_urls(job)
@@ -171,6 +173,7 @@ def translate_job(
         tag=record.tag,
         folder=job_folder(workspace.state, record.id),
         runner=install_runner(workspace.state),
+        email=workspace.config.email,
     )
     destinations = find_destinations(workspace, job, record.uid)
     places = Places(

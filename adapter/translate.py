@@ -48,6 +48,7 @@ class Identity:
     tag: str
     folder: Path
     runner: Path
+    email: str | None = None  # of its user, where it is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,8 @@ def translate(
         scratch=site.scratch,
         image_cache=site.image_cache,
         image_cache_bytes=int(site.image_cache_gb * 1e9),
+        mail_command=site.mail_command if job.notifications and site.mail == "command" else (),
+        mail_address=identity.email if job.notifications and site.mail == "command" else None,
     )
     submission = Submission(
         tag=identity.tag,
@@ -198,6 +201,8 @@ def translate(
         gpus=resources.gpus or 0,
         gpu_type=resources.gpu_type,
         moldable=moldable_of(resources),
+        mails=bool(job.notifications) and site.mail == "scheduler",
+        mail_address=identity.email if job.notifications and site.mail == "scheduler" else None,
         transfer=carrier.transfer(),
     )
     return plan, submission

@@ -73,6 +73,9 @@ class Submission:
     gpus: int = 0  # per node
     gpu_type: str | None = None
     moldable: Moldable | None = None  # cpus and memory_mib are the least of it
+    # An e-mail of the scheduler's own at the job's end; no address: wherever it sends a user's.
+    mails: bool = False
+    mail_address: str | None = None
     transfer: Transfer = Transfer()
 
     def sized(self, cpus: int) -> "Submission":

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BackendName", "ShellWay", "SiteSettings", "SlurmTransport"]
+__all__ = ["BackendName", "MailWay", "ShellWay", "SiteSettings", "SlurmTransport"]
 
 BackendName = Literal["slurm", "htcondor", "local"]
+MailWay = Literal["none", "scheduler", "command"]
 ShellWay = Literal["ssh", "srun"]
 SlurmTransport = Literal["auto", "commands", "pyslurm"]
 
@@ -32,6 +33,9 @@ class SiteSettings:
     prologue: tuple[
         str, ...
     ] = ()  # shell lines of job.sh before the wrapper: "module load apptainer"
+    mail: MailWay = "none"  # how a job's notifications are sent
+    # Run on the node, with the message on standard input; {address} and {subject} are filled in.
+    mail_command: tuple[str, ...] = ()
     shared_filesystem: bool | None = (
         None  # do nodes see the state folder? None: the backend's default
     )

@@ -176,6 +176,10 @@ class Plan:
     scratch: str | None = None
     image_cache: str | None = None  # folder; $NAME and ~ are filled in on the node; None: no cache
     image_cache_bytes: int = 0  # least recently used images beyond this are removed
+    # The site's command for the e-mail at the job's end; none: none is sent. Without an address it goes
+    # to the user by login name.
+    mail_command: tuple[str, ...] = ()
+    mail_address: str | None = None
     # PEM text of certificates that TLS is verified against, beside the node's own.
     ca_certificates: str | None = None
 

@@ -31,6 +31,7 @@ class Layers:
     """What all layers together say. A later layer's value takes the place of an earlier one's."""
 
     default_site: str | None = None
+    email: str | None = None
     sites: dict[str, dict[str, Any]] = field(default_factory=dict)
     storage: dict[str, Any] = field(default_factory=dict)
     slurm: dict[str, Any] = field(default_factory=dict)  # of every site of this backend, and last
@@ -110,7 +111,7 @@ def _add_document(layers: Layers, origin: str, document: Mapping[str, Any]) -> N
     for key, value in document.items():
         if key not in TOP_LEVEL:
             layers.refuse(origin, key, f"is not a key{did_you_mean(key, TOP_LEVEL)}")
-        elif key == "default_site":
+        elif key in ("default_site", "email"):
             _add_value(layers, origin, key, str, value)
         elif not isinstance(value, dict):
             layers.refuse(origin, key, "must be a table")
@@ -150,7 +151,9 @@ def _add_value(layers: Layers, origin: str, dotted: str, kind: Any, value: Any) 
 
 def _set(layers: Layers, origin: str, dotted: str, value: Any) -> None:
     table, _, key = dotted.rpartition(".")
-    if not table:
+    if dotted == "email":
+        layers.email = value
+    elif not table:
         layers.default_site = value
     elif table == "storage":
         layers.storage[key] = value

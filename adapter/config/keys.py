@@ -5,6 +5,7 @@ with it is a sentence, so that all of a file's problems can be told at once.
 """
 
 import dataclasses
+import re
 import types
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -24,7 +25,7 @@ __all__ = [
     "storage_keys",
 ]
 
-TOP_LEVEL = ("default_site", "storage", "sites")
+TOP_LEVEL = ("default_site", "email", "storage", "sites")
 # Never shown, and only in files that nobody else can read.
 SECRETS = frozenset({"secret_access_key", "session_token"})
 
@@ -39,6 +40,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "url_lifetime_hours": (0.1, 168),  # SigV4's own limit is 7 days
 }
 _SET_BY_CONTAINERS = ("HOME", "UID", "GID")
+# One address, with nothing that a mail program could take for more of them or for an option.
+_EMAIL = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+)
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -77,6 +82,9 @@ def convert(key: str, kind: Any, value: Any) -> Any:
     checked = _CHECKS[kind](value)
     if key == "forward_environment":
         _names_of_variables(checked)
+    if key == "email" and not _EMAIL.fullmatch(checked):
+        msg = f"must be an e-mail address, not {_shown(value)}"
+        raise InvalidValue(msg)
     least, greatest = _RANGES.get(key, (None, None))
     if least is not None and greatest is not None and not least <= checked <= greatest:
         limit = f"at least {least}" if greatest == float("inf") else f"{least} to {greatest}"

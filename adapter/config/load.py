@@ -37,6 +37,7 @@ class Config:
     storage: StorageSettings
     user: str  # login name
     origins: Mapping[str, str]
+    email: str | None = None  # where notifications go; none: to the user, by the site's own rules
     # What the environment says of every Slurm site.
     slurm: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -84,6 +85,7 @@ def load_config(
         sites=sites,
         storage=_storage(layers),
         user=_login_name(),
+        email=layers.email,
         slurm=layers.slurm,
         origins=layers.origins,
     )
@@ -94,6 +96,7 @@ def load_config(
 def settings_of(config: Config) -> Iterator[Setting]:
     """Every key with its value and origin, in the order of the tables."""
     yield _setting(config, "default_site", config.default_site)
+    yield _setting(config, "email", config.email)
     yield from _table(config, "storage", config.storage)
     for name, site in config.sites.items():
         yield from _table(config, f"sites.{name}", site)
@@ -129,9 +132,24 @@ def _sites(layers: Layers) -> dict[str, SiteSettings]:
             where = layers.origins[f"sites.{name}"]
             choices = ", ".join(BACKEND_NAMES)
             problems.append(f"{where}: sites.{name}.backend: is missing; one of {choices}")
+    problems += [
+        f"{layers.origins[f'sites.{name}']}: sites.{name}.mail: {problem}"
+        for name, site in sites.items()
+        if (problem := _mail_problem(site))
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
     return sites or _only_site(layers)
+
+
+def _mail_problem(site: SiteSettings) -> str | None:
+    if site.mail == "command" and not site.mail_command:
+        return 'is "command", and there is no mail_command'
+    if site.mail_command and site.mail != "command":
+        return f'is "{site.mail}": mail_command wants mail = "command"'
+    if site.mail == "scheduler" and site.backend == "local":
+        return 'is "scheduler", and local is none; give "command" and a mail_command'
+    return None
 
 
 def _only_site(layers: Layers) -> dict[str, SiteSettings]:

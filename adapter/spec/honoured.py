@@ -16,10 +16,10 @@ from prominence_hpc.errors import Problem, SpecError
 __all__ = ["refuse_unsupported"]
 
 
-def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False) -> None:
+def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False, mail: str = "none") -> None:
     """Raise SpecError with everything in ``job`` that cannot be honoured on ``backend``.
 
-    ``webdav``: whether the nodes can mount remote storage.
+    ``webdav``: whether the nodes can mount remote storage; ``mail``: the site's way to send e-mails.
 
     What changes nothing for this job passes: policies of workflows, policies for the other nodes of
     a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
@@ -30,8 +30,11 @@ def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False) -> None:
     ]
     for index, task in enumerate(job.tasks):
         problems += unsupported_task(task, f"tasks[{index}]")
-    if job.notifications:
-        message = "e-mails are not sent by this version; leave notifications out"
+    if job.notifications and mail == "none":
+        message = (
+            "this site sends no e-mails; leave notifications out, or ask its administrators to set "
+            "mail in the site's configuration"
+        )
         problems.append(Problem("notifications", message))
     if job.storage is not None:
         problems += unsupported_storage(job.storage, backend, webdav=webdav)

@@ -85,6 +85,18 @@ def _commands(submission: Submission) -> dict[str, str | None]:
         "request_disk": f"{submission.disk_mib}M",
         "allowed_execute_duration": None if limit is None else str(limit),
         "priority": None if submission.priority is None else str(submission.priority),
+        **_mail(submission),
+    }
+
+
+def _mail(submission: Submission) -> dict[str, str | None]:
+    """HTCondor sends one when a job ends by itself, none when it is removed."""
+    if not submission.mails:
+        return {}
+    return {
+        "notification": "Complete",
+        "notify_user": submission.mail_address,
+        "email_attributes": "ProminenceId, JobBatchName",  # in the text, beside HTCondor's own id
     }
 
 

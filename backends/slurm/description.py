@@ -24,6 +24,8 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "cpus-per-task": ("cpus_per_task", int),
     "error": ("standard_error", str),
     "job-name": ("name", str),
+    "mail-type": ("mail_types", _comma_separated),
+    "mail-user": ("mail_user", str),
     "mem": ("memory_per_node", str),
     "nice": ("nice", int),
     "nodes": ("nodes", str),

@@ -73,6 +73,9 @@ def directive_options(submission: Submission, settings: SiteSettings) -> dict[st
         "partition": settings.partition,
         "account": settings.account,
         "qos": settings.qos,
+        # Every end is one, also a failure, a cancellation and that of the time.
+        "mail-type": "END" if submission.mails else None,
+        "mail-user": submission.mail_address if submission.mails else None,
     }
     return {name: value for name, value in options.items() if value}
 

@@ -69,7 +69,7 @@ def run(prominence: Prominence, *artifacts: dict[str, Any], **task: Any) -> dict
 def test_archives_and_files_of_every_kind(prominence: Prominence, image: str, web: str) -> None:
     """Unpacked and removed; named as their addresses say, whatever redirects and headers do."""
     prominence.shell(PACK)
-    prefix = f"artifacts-{prominence.backend}"
+    prefix = f"artifacts-{prominence.engine}"
     for name in (*ARCHIVES, "tool"):
         prominence("upload", "--name", f"{prefix}/{name}", "--filename", name)
     signed = web.replace("//", "//me:secret@")
@@ -116,7 +116,7 @@ s3.put_object(Body=b"wrong\\n", Metadata=s3.head_object(**here)["Metadata"], **h
 
 @pytest.mark.honours("artifacts.url uploaded")
 def test_what_is_not_what_its_checksum_says_is_refused(prominence: Prominence, image: str) -> None:
-    name = f"sum-{prominence.backend}.txt"
+    name = f"sum-{prominence.engine}.txt"
     prominence.shell("echo right > right")
     prominence("upload", "--name", name, "--filename", "right")
     prominence.site.run([PYTHON, "-c", REPLACE, name])
@@ -141,7 +141,7 @@ def test_an_object_of_another_user(prominence: Prominence, image: str, shared_st
         environment=prominence.environment,
     )
     prominence.site.run(["mkdir", "-p", bob.folder], user="bob")
-    name = f"lent-{prominence.backend}"
+    name = f"lent-{prominence.engine}"
     prominence.site.write(f"/tmp/{name}", "of bob\n", user="bob")
     bob("upload", "--name", name, "--filename", f"/tmp/{name}")
     document = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.prominence import Prominence
+from tests.engine.prominence import SCHEDULERS, Prominence, backend_and_transport
 from tests.site.handle import Site
 
 # One node alone, which Slurm takes last for the jobs of other tests.
@@ -26,9 +26,10 @@ BLOCKED_CPUS = 5  # of 8
 SHOW = "sh -c 'echo $PROMINENCE_CPUS $PROMINENCE_MEMORY $PROMINENCE_NODES'"
 
 
-@pytest.fixture(params=["slurm", "htcondor"])
+@pytest.fixture(params=SCHEDULERS)
 def on_scheduler(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
-    return Prominence(site, folder, backend=request.param)
+    backend, transport = backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)
 
 
 def configured(prominence: Prominence, text: str) -> None:

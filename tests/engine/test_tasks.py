@@ -57,7 +57,7 @@ def test_what_each_task_of_a_job_is_given(
 ) -> None:
     """Two images, each fetched once; one folder for all; run scripts, apps, variables, folders, files."""
     prominence.shell("mkdir data && echo inside > data/file && tar cf data.tar data")
-    archive = f"tasks-{prominence.backend}.tar"
+    archive = f"tasks-{prominence.engine}.tar"
     prominence("upload", "--name", archive, "--filename", "data.tar")
     odd = "sp ace \"quote' $HOME `id` \\ , ; & 🐟\nsecond line\ttab"
     numbers = {"INTEGER": 5, "NEGATIVE": -0.25, "FLOAT": 1.5, "ZERO": 0, "LARGE": 10**18}

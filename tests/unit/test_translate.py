@@ -14,6 +14,7 @@ from prominence_hpc.adapter.spec.job import (
     InputFile,
     Job,
     MountPoint,
+    Notification,
     Policies,
     Resources,
     StorageMount,
@@ -28,7 +29,7 @@ from prominence_hpc.adapter.translate import (
     uploaded_names,
 )
 from prominence_hpc.backends.base import Moldable, Submission, Transfer
-from prominence_hpc.backends.settings import SiteSettings
+from prominence_hpc.backends.settings import MailWay, SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
 IDENTITY = Identity(
@@ -238,3 +239,19 @@ def test_gpus() -> None:
     plan, submission = translated(job(resources=Resources(memory=1, gpus=2, gpu_type="a100")))
     assert plan.gpus == 2
     assert (submission.gpus, submission.gpu_type) == (2, "a100")
+
+
+def mailed(way: MailWay, *, email: str | None = None) -> tuple[plans.Plan, Submission]:
+    notified = job(notifications=(Notification(event="jobFinished", type="email"),))
+    site = SiteSettings(name="s", backend="slurm", mail=way, mail_command=("mail", "-t"))
+    return translate(notified, replace(IDENTITY, email=email), places(notified), site)
+
+
+def test_notifications_are_the_scheduler_s_or_the_wrapper_s() -> None:
+    plan, submission = mailed("scheduler", email="a@b")
+    assert (submission.mails, submission.mail_address) == (True, "a@b")
+    assert (plan.mail_command, plan.mail_address) == ((), None)
+    plan, submission = mailed("command", email="a@b")
+    assert (submission.mails, submission.mail_address) == (False, None)
+    assert (plan.mail_command, plan.mail_address) == (("mail", "-t"), "a@b")
+    assert mailed("command")[0].mail_address is None

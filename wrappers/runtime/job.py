@@ -85,6 +85,7 @@ class Job:
                 self._stage_out()
             self.report.finish(self.outcome, self.reason, self.detail)
             self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
+            self._tell()
         finally:
             self._clean_up()
         return EXIT[self.outcome]
@@ -94,6 +95,14 @@ class Job:
         self.log("crashed: %r" % error)
         detail = "%s: %s" % (type(error).__name__, error)
         self.report.finish("failed", WRAPPER_FAILED, shown(scrub(detail)))
+        self._tell()
+
+    def _tell(self) -> None:
+        """The e-mail that the user wants at the job's end."""
+        if self.plan["mail_command"]:
+            from .mail import send_mail
+
+            send_mail(self.plan, self.report.document, self.log)
 
     def _end(self, outcome: str, reason: str, detail: str) -> None:
         if self.outcome == "completed":

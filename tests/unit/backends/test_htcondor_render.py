@@ -121,3 +121,10 @@ def test_the_tag_is_a_string_of_the_record() -> None:
 def test_a_line_end_in_a_directive_is_refused() -> None:
     with pytest.raises(ConfigError, match="one line"):
         submit_description(JOB, replace(PLAIN, directives=("a = b\nqueue 1000",)))
+
+
+def test_an_e_mail_at_the_end() -> None:
+    told = submit_description(replace(JOB, mails=True, mail_address="me@site.test"), PLAIN)
+    assert "notification = Complete\nnotify_user = me@site.test\nemail_attributes = " in told
+    assert "notify_user" not in submit_description(replace(JOB, mails=True), PLAIN)
+    assert "notif" not in submit_description(JOB, PLAIN)

@@ -185,3 +185,13 @@ def test_accounting_is_not_given_endless_lists() -> None:
     assert not any(word.startswith("--jobs") for word in many)
     assert "--uid=7" in many
     assert any(word.startswith("--starttime=") for word in many)
+
+
+def test_an_e_mail_at_every_end() -> None:
+    folder = Path("/f")
+    told = directives(submission(folder, mails=True, mail_address="a'b@c.d"), PLAIN)
+    assert "#SBATCH --mail-type=END" in told
+    assert "#SBATCH --mail-user=a\\'b@c.d" in told
+    to_login_name = directives(submission(folder, mails=True), PLAIN)
+    assert not [line for line in to_login_name if "mail-user" in line]
+    assert not [line for line in directives(submission(folder), PLAIN) if "mail" in line]

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -278,3 +279,43 @@ def test_names_to_be_filled_in_on_the_node_stay_as_they_are(load: Load) -> None:
 
 def test_the_user_is_who_the_system_says(load: Load) -> None:
     assert load(USER="mallory", LOGNAME="mallory").user == pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('email = "me"', "email: must be an e-mail address, not 'me'"),
+        ('email = "a@b -oX"', "email: must be an e-mail address"),
+        ('email = "a@b,c@d"', "email: must be an e-mail address"),
+        ('[sites.slurm]\nmail = "command"', 'sites.slurm.mail: is "command", and there is no'),
+        ('[sites.slurm]\nmail_command = ["mail"]', 'sites.slurm.mail: is "none": mail_command'),
+        ('[sites.local]\nmail = "scheduler"', 'sites.local.mail: is "scheduler", and local'),
+    ],
+)
+def test_mail_that_cannot_be_sent(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_config(environ={"PROMINENCE_CONFIG": str(file)}, system_file=tmp_path / "none")
+
+
+def test_an_address_for_mail(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('email = "a.b+c@d-e.example"\n')
+    config = load_config(environ={"PROMINENCE_CONFIG": str(file)}, system_file=tmp_path / "none")
+    assert config.email == "a.b+c@d-e.example"
+    assert config.origins["email"] == str(file)
+
+
+def test_slurm_s_transport_by_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[sites.a]\nbackend = "slurm"\nslurm_transport = "commands"\n[sites.local]\n')
+    environ = {"PROMINENCE_CONFIG": str(file), "PROMINENCE_SLURM_TRANSPORT": "pyslurm"}
+    config = load_config(environ=environ, system_file=tmp_path / "none")
+    assert config.site("a").slurm_transport == "pyslurm"
+    assert config.site("slurm").slurm_transport == "pyslurm"  # that nobody configured
+    assert config.site("local").slurm_transport == "auto"
+    assert config.origins["sites.a.slurm_transport"] == "environment PROMINENCE_SLURM_TRANSPORT"
+    environ["PROMINENCE_SLURM_TRANSPORT"] = "carrier pigeon"
+    with pytest.raises(ConfigError, match=r"slurm_transport: must be one of 'auto', 'commands'"):
+        load_config(environ=environ, system_file=tmp_path / "none")

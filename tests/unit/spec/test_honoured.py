@@ -137,3 +137,9 @@ def test_several_nodes_will_never_be_local() -> None:
     for backend, sentence in (("local", "this machine"), ("slurm", "by this version")):
         with pytest.raises(SpecError, match=sentence):
             refuse_unsupported(decode_job(document), backend=backend)
+
+
+@pytest.mark.parametrize("mail", ["scheduler", "command"])
+def test_notifications_where_the_site_has_mail(mail: str) -> None:
+    document = job(notifications=[{"event": "jobFinished", "type": "email"}])
+    refuse_unsupported(decode_job(document), backend="slurm", mail=mail)
