@@ -64,7 +64,11 @@ def create_job(
     job = decode_job(document)
     settings = workspace.config.site(site)
     refuse_unsupported(
-        job, backend=settings.backend, webdav=can_mount(job, settings), mail=settings.mail
+        job,
+        backend=settings.backend,
+        webdav=can_mount(job, settings),
+        runtimes=settings.runtimes,
+        mail=settings.mail,
     )
     names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
     sources = find_sources(workspace, names)

@@ -144,7 +144,7 @@ def translate(
     memory_gb = memory_of(resources, cpus)
     staging_seconds = ceil(site.staging_minutes * 60)
     limit_seconds = resources.walltime * 60 + staging_seconds
-    images, image_indices = images_of(job, places, carrier)
+    images, indices = images_of(job, places, carrier)
     plan = plans.Plan(
         job_id=identity.job_id,
         job_uid=identity.uid,
@@ -167,7 +167,7 @@ def translate(
         artifacts=tuple(artifact_of(item, places, carrier) for item in job.artifacts),
         images=images,
         storage=None if job.storage is None else storage_of(job.storage, site),
-        tasks=tuple(task_of(task, image_indices) for task in job.tasks),
+        tasks=tuple(task_of(task, image) for task, image in zip(job.tasks, indices, strict=True)),
         outputs=tuple(output_of(item, places, carrier) for item in output_objects(job)),
         task_retries=job.policies.maximum_task_retries or 0,
         ignore_task_failures=job.policies.ignore_task_failures,
@@ -278,13 +278,13 @@ class Carrier:
 
 def images_of(
     job: Job, places: Places, carrier: Carrier
-) -> tuple[tuple[plans.Image, ...], dict[str, int]]:
-    """Each distinct image once, and its index by the name in the job."""
-    images: dict[str, plans.Image] = {}
-    for task in job.tasks:
-        if task.image not in images:
-            images[task.image] = image_of(task, places, carrier)
-    return tuple(images.values()), {name: index for index, name in enumerate(images)}
+) -> tuple[tuple[plans.Image, ...], tuple[int, ...]]:
+    """Each distinct image once, and for each task the index of its own."""
+    images: dict[plans.Image, int] = {}
+    indices = [
+        images.setdefault(image_of(task, places, carrier), len(images)) for task in job.tasks
+    ]
+    return tuple(images), tuple(indices)
 
 
 def image_of(task: Task, places: Places, carrier: Carrier) -> plans.Image:
@@ -297,15 +297,34 @@ def image_of(task: Task, places: Places, carrier: Carrier) -> plans.Image:
             source=carrier.source(source.location),
             sha256=task.image_sha256 or source.sha256,
             size_bytes=source.size_bytes,
+            runtime=task.runtime,
         )
     if kind == "url":
         return plans.Image(
-            name=name, kind=file_kind(url_path(name)), source=name, sha256=task.image_sha256
+            name=name,
+            kind=file_kind(url_path(name)),
+            source=name,
+            sha256=task.image_sha256,
+            runtime=task.runtime,
         )
     if kind == "path":
-        return plans.Image(name=name, kind="directory-or-file", source=name)
-    reference = name if name.startswith(REGISTRY_SCHEMES) else f"docker://{name}"
-    return plans.Image(name=name, kind="registry", source=reference)
+        return plans.Image(
+            name=name,
+            kind="directory-or-file",
+            source=name,
+            sha256=task.image_sha256,
+            runtime=task.runtime,
+        )
+    credential = task.image_pull_credential
+    return plans.Image(
+        name=name,
+        kind="registry",
+        source=name if name.startswith(REGISTRY_SCHEMES) else f"docker://{name}",
+        sha256=task.image_sha256,
+        username=credential.username if credential else None,
+        token=credential.token if credential else None,
+        runtime=task.runtime,
+    )
 
 
 def file_kind(name: str) -> Literal["sif", "docker-archive"]:
@@ -363,9 +382,9 @@ def storage_of(storage: StorageMount, site: SiteSettings) -> plans.Storage:
     )
 
 
-def task_of(task: Task, image_indices: Mapping[str, int]) -> plans.Task:
+def task_of(task: Task, image: int) -> plans.Task:
     return plans.Task(
-        image=image_indices[task.image],
+        image=image,
         command=None if task.cmd is None else tuple(shlex.split(task.cmd)),
         environment=dict(task.env),
         workdir=task.workdir,

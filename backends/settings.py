@@ -3,10 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["BackendName", "MailWay", "ShellWay", "SiteSettings", "SlurmTransport"]
+__all__ = [
+    "BackendName",
+    "MailWay",
+    "RuntimeName",
+    "ShellWay",
+    "SiteSettings",
+    "SlurmTransport",
+]
 
 BackendName = Literal["slurm", "htcondor", "local"]
 MailWay = Literal["none", "scheduler", "command"]
+RuntimeName = Literal["singularity", "udocker"]
 ShellWay = Literal["ssh", "srun"]
 SlurmTransport = Literal["auto", "commands", "pyslurm"]
 
@@ -46,6 +54,8 @@ class SiteSettings:
     forward_environment: tuple[str, ...] = ()
     webdav: Literal["rclone"] | None = None  # how nodes mount WebDAV; none: not at all
     b2drop_url: str = "https://b2drop.eudat.eu/remote.php/webdav"
+    # Container runtimes that the nodes have; none: not said, and then a node finds out.
+    runtimes: tuple[RuntimeName, ...] = ()
     image_cache: str | None = "/var/tmp/prominence-$USER/images"
     image_cache_gb: float = 20.0
     staging_minutes: float = 10.0  # allowed beside the walltime for stage-in and stage-out

@@ -87,6 +87,7 @@ def create_command(
         CreateOptions,
         describe_job,
         ignored_options,
+        runtime_of_site,
     )
 
     packed = directory_name() if directory else None
@@ -104,6 +105,9 @@ def create_command(
     session = workspace(site)
     for message in settle(session):
         warn(message)
+    changed = runtime_of_site(document, described, session.config.site(site).runtimes)
+    if changed:
+        warn(changed)
     to_pack = packed_directory(packed, directory) if packed and directory else None
     print_created(create_job(session, document, site, to_pack), as_json=as_json)
 

@@ -81,6 +81,7 @@ class Image:
     size_bytes: int | None = None
     username: str | None = None  # of a private registry
     token: str | None = field(default=None, repr=False)
+    runtime: Literal["singularity", "udocker"] = "singularity"  # what will run it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 from prominence_hpc.adapter.spec.input_files import input_entry
 from prominence_hpc.errors import Problem, ProminenceError, SpecError, UsageError
 
-__all__ = ["CreateOptions", "describe_job", "ignored_options"]
+__all__ = ["CreateOptions", "describe_job", "ignored_options", "runtime_of_site"]
 
 # NAME:DIR:/MOUNT. URLs hold colons too ("https://host:8443/x"), but do not end in this form.
 MOUNTED_ARTIFACT = re.compile(r"(?P<url>.+):(?P<mountpoint>[^:/]+:/[^:]*)", re.DOTALL)
@@ -262,6 +262,24 @@ def task(options: CreateOptions, flavour: str | None) -> dict[str, Any]:
 
 def default_runtime(image: str) -> str:
     return "udocker" if TARBALL_URL.match(image) else "singularity"
+
+
+def runtime_of_site(
+    document: dict[str, Any], options: CreateOptions, runtimes: Collection[str]
+) -> str | None:
+    """Give a job whose runtime nobody asked for one that the site has; a sentence where that changes it.
+
+    PROMINENCE's own nodes all had udocker. A cluster's have it where the site says so; singularity
+    runs the same archives.
+    """
+    (described,) = document["tasks"]
+    if options.runtime is not None or described["runtime"] != "udocker" or "udocker" in runtimes:
+        return None
+    described["runtime"] = "singularity"
+    return (
+        "the image is run by singularity: PROMINENCE would run this archive by udocker, which the "
+        "site does not say that its nodes have (--runtime udocker insists)"
+    )
 
 
 def mpi_processes(options: CreateOptions, flavour: str | None) -> tuple[int | None, dict[str, str]]:

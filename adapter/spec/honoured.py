@@ -1,6 +1,6 @@
 """What of a valid job this version can do; all else is refused, never silently ignored."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from prominence_hpc.adapter.spec.job import (
     Job,
@@ -11,15 +11,26 @@ from prominence_hpc.adapter.spec.job import (
     Task,
 )
 from prominence_hpc.adapter.spec.rules import MPI_TYPES
+from prominence_hpc.adapter.translate import SIF_SUFFIXES
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["refuse_unsupported"]
 
+NO_LOGIN = ("library://", "shub://")
 
-def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False, mail: str = "none") -> None:
+
+def refuse_unsupported(
+    job: Job,
+    *,
+    backend: str,
+    webdav: bool = False,
+    mail: str = "none",
+    runtimes: Collection[str] = (),
+) -> None:
     """Raise SpecError with everything in ``job`` that cannot be honoured on ``backend``.
 
-    ``webdav``: whether the nodes can mount remote storage; ``mail``: the site's way to send e-mails.
+    ``webdav``: whether the nodes can mount remote storage; ``mail``: the site's way to send e-mails;
+    ``runtimes``: those that the site says its nodes have; none: it does not say.
 
     What changes nothing for this job passes: policies of workflows, policies for the other nodes of
     a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
@@ -30,6 +41,8 @@ def refuse_unsupported(job: Job, *, backend: str, webdav: bool = False, mail: st
     ]
     for index, task in enumerate(job.tasks):
         problems += unsupported_task(task, f"tasks[{index}]")
+        problems += unsupported_image(task, f"tasks[{index}]", runtimes)
+        problems += unsupported_by_udocker(job, task, f"tasks[{index}]")
     if job.notifications and mail == "none":
         message = (
             "this site sends no e-mails; leave notifications out, or ask its administrators to set "
@@ -87,18 +100,38 @@ def unsupported_task(task: Task, path: str) -> Iterator[Problem]:
             "may call the image's mpirun itself"
         )
         yield Problem(f"{path}.type", message)
-    if task.runtime == "udocker":
+
+
+def unsupported_image(task: Task, path: str, runtimes: Collection[str]) -> Iterator[Problem]:
+    if runtimes and task.runtime not in runtimes:
         message = (
-            "udocker is not offered by this version; write singularity (create: --runtime "
-            "singularity), which runs Docker archives and registry images too"
+            f"the nodes of this site have no {task.runtime}, but {' and '.join(runtimes)}; write "
+            f"that (create: --runtime {next(iter(runtimes))}), or choose another site"
         )
         yield Problem(f"{path}.runtime", message)
-    if task.image_pull_credential is not None:
+    if task.image_pull_credential is not None and task.image.startswith(NO_LOGIN):
         message = (
-            "private registries are not supported by this version; upload the image as a .sif "
-            "file (prominence upload) and name that"
+            "is handed to docker:// and oras:// registries; there is no way to hand it to this one"
         )
         yield Problem(f"{path}.imagePullCredential", message)
+
+
+def unsupported_by_udocker(job: Job, task: Task, path: str) -> Iterator[Problem]:
+    """What is at a URL or a path shows on the node."""
+    if task.runtime != "udocker":
+        return
+    if task.image.startswith((*NO_LOGIN, "oras://")) or task.image.endswith(SIF_SUFFIXES):
+        message = (
+            "udocker runs Docker archives (.tar, .tgz) and images of Docker registries; write "
+            "singularity for this image"
+        )
+        yield Problem(f"{path}.runtime", message)
+    if task.type in MPI_TYPES:
+        message = f"udocker runs no tasks of type {task.type}; write singularity"
+        yield Problem(f"{path}.runtime", message)
+    if job.resources.gpus:
+        message = "containers of udocker are not given GPUs; write singularity"
+        yield Problem(f"{path}.runtime", message)
 
 
 def unsupported_policies(policies: Policies) -> Iterator[Problem]:

@@ -52,7 +52,8 @@ def base() -> bytes:
     links = {f"bin/{name}": "busybox" for name in listed.stdout.split() if name != "busybox"}
     folders = ["bin", "etc", "tmp", "home", "root", "proc", "sys", "dev", "var", "var/tmp", "usr"]
     busybox = Path("/bin/busybox").read_bytes()
-    return layer({"bin/busybox": (busybox, 0o755)}, links, folders)
+    files = {"bin/busybox": (busybox, 0o755), "mark": (b"of the layer below\n", 0o644)}
+    return layer(files, links, folders)
 
 
 def image(mark: str) -> tuple[bytes, list[bytes]]:

@@ -12,7 +12,7 @@ from .text import encode, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Iterator, Mapping
 
     from .scratch import Folders
 
@@ -73,9 +73,8 @@ def runtime_environment(
         if not name.startswith((b"APPTAINERENV_", b"SINGULARITYENV_"))
     }
     quote = not knows_no_eval(version)
+    kept.update(own_folders(host, scratch, version))
     for prefix in PREFIXES:
-        kept[encode(prefix + "_CACHEDIR")] = scratch.cache
-        kept[encode(prefix + "_TMPDIR")] = scratch.build
         kept[encode(prefix + "_NO_EVAL")] = b"1"
     # Apptainer would take a SINGULARITYENV_ variable too, but warns of each.
     prefix = "SINGULARITYENV_" if version.startswith("singularity") else "APPTAINERENV_"
@@ -88,6 +87,26 @@ def runtime_environment(
             raise JobFailed(TASK_NOT_STARTED, detail)
         kept[encode(prefix + name)] = encode(_protected(value) if quote else value)
     return kept
+
+
+def own_folders(
+    host: "Mapping[bytes, bytes]", scratch: "Folders", version: str
+) -> "dict[bytes, bytes]":
+    """Where the runtime keeps files of its own: in the job's scratch folder, and not in a home.
+
+    A user's own settings (remote endpoints, logins, keys) are read where there are some already.
+    """
+    folders = {}
+    for prefix in PREFIXES:
+        folders[encode(prefix + "_CACHEDIR")] = scratch.cache
+        folders[encode(prefix + "_TMPDIR")] = scratch.build
+    # Apptainer would take the variable of Singularity's name too, but tells of it.
+    prefix = PREFIXES[version.startswith("singularity")]
+    variable, home = encode(prefix + "_CONFIGDIR"), host.get(b"HOME")
+    settings = os.path.join(home, encode("." + prefix.lower())) if home else b""
+    if variable not in host and not os.path.isdir(settings):
+        folders[variable] = os.path.join(scratch.cache, b"settings")
+    return folders
 
 
 def knows_no_eval(version: str) -> bool:
@@ -143,21 +162,26 @@ def surroundings(
     words = [runtime, b"--silent", verb]
     words += [b"--contain", b"--cleanenv", b"--home", scratch.work + b":" + HOME]
     words += gpu_options(plan)
-    words += bind(scratch.tmp, b"/tmp") + bind(scratch.tmp, b"/var/tmp")
-    for artifact in plan["artifacts"]:
-        mount = artifact.get("mount")
-        if mount:
-            folder = scratch.work + b"/" + encode(mount["directory"])
-            words += bind(folder, encode(mount["path"]))
-    if plan["storage"] is not None:
-        mount = os.path.join(scratch.path, *MOUNT)
-        words += bind(mount, encode(plan["storage"]["mountpoint"]))
+    for source, target in folders_of_job(plan, scratch):
+        words += bind(source, target)
     for entry in plan["binds"]:
         words += [b"--bind", encode(entry)]
     words += [b"--pwd", workdir(plan, task)]
     if task.get("app"):
         words += [b"--app", encode(task["app"])]
     return [*words, image]
+
+
+def folders_of_job(plan: "dict[str, Any]", scratch: "Folders") -> "Iterator[tuple[bytes, bytes]]":
+    """What a container sees of the job beside its working directory: folder here, path there."""
+    yield scratch.tmp, b"/tmp"
+    yield scratch.tmp, b"/var/tmp"
+    for artifact in plan["artifacts"]:
+        mount = artifact.get("mount")
+        if mount:
+            yield scratch.work + b"/" + encode(mount["directory"]), encode(mount["path"])
+    if plan["storage"] is not None:
+        yield os.path.join(scratch.path, *MOUNT), encode(plan["storage"]["mountpoint"])
 
 
 def workdir(plan: "dict[str, Any]", task: "dict[str, Any]") -> bytes:

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from .web import Web
 
 BLOCK = 1 << 20
+PRESIGNED = "X-Amz-Signature="
 PATIENCE_SECONDS = 300.0
 NOBODY_SECONDS = 30.0  # with a host that is unknown or refuses connections: mostly a wrong address
+
+
+class Facts:
+    """What became known of a source while it was read."""
+
+    def __init__(self) -> None:
+        self.version = ""  # what the server calls this content, see :func:`version_of`
+        self.sha256 = ""
 
 
 class Fetcher:
@@ -42,21 +51,37 @@ class Fetcher:
         size: "Optional[int]",
         sha256: "Optional[str]",
         note: "Callable[[str], None]",
+        facts: "Optional[Facts]" = None,
     ) -> "Iterator[bytes]":
         """Blocks of at most 1 MiB, read ahead by a thread; checked against size and checksum.
 
-        ``note`` is told of every failure that is followed by another try. Raises TransferError, Transient (tried often enough), Corrupt (at the end) or Stopped.
+        ``note`` is told of every failure that is followed by another try; ``facts`` are known at the
+        end. Raises TransferError, Transient (tried often enough), Corrupt (at the end) or Stopped.
         """
         from .ahead import read_ahead
 
         if is_url(source()):
-            raw = self._download(source, note)
+            raw = self._download(source, note, facts or Facts())
         else:
             raw = read_file(self.plan.local(source()), self.control)
-        return read_ahead(verified(raw, size, sha256))
+        return read_ahead(verified(raw, size, sha256, facts))
+
+    def version(self, url: str) -> str:
+        """What the server calls the content just now, see :func:`version_of`; "" if it does not say.
+
+        Raises what :meth:`Web.get` does.
+        """
+        if PRESIGNED not in url:
+            answer = self.web.ask("HEAD", url, {})
+            if answer.status == 200:
+                length = answer.headers.get("Content-Length") or ""
+                return version_of(answer.headers, int(length) if length.isdigit() else None)
+        # Some servers know no HEAD, and a presigned URL is for GET alone; the body is not read.
+        with self.web.get(url, {}) as response:
+            return version_of(response.headers, _total(response))
 
     def _download(
-        self, source: "Callable[[], str]", note: "Callable[[str], None]"
+        self, source: "Callable[[], str]", note: "Callable[[str], None]", facts: Facts
     ) -> "Iterator[bytes]":
         import http.client
 
@@ -69,6 +94,7 @@ class Fetcher:
             try:
                 with self.web.get(url, part.headers()) as response:
                     part.begin(response)
+                    facts.version = version_of(response.headers, _total(response))
                     while not part.ended:
                         self.control.check()
                         block = part.take(response.read(BLOCK))
@@ -133,6 +159,27 @@ class _Download:
         return block
 
 
+def version_of(headers: "http.client.HTTPMessage", total: "Optional[int]") -> str:
+    """What the server calls this content for certain; "" where it does not.
+
+    A weak ETag may stand for other bytes (RFC 9110, 8.8.1), a Last-Modified of the last minute for
+    those of a moment later (8.8.2.2).
+    """
+    tag = headers.get("ETag") or ""
+    if tag and not tag.startswith("W/"):
+        return tag
+    modified, date = headers.get("Last-Modified"), headers.get("Date")
+    if not modified or not date:
+        return ""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        age = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
+    except (TypeError, ValueError):
+        return ""
+    return "%s %s" % (modified, total) if age.total_seconds() >= 60 else ""
+
+
 def _total(response: "http.client.HTTPResponse") -> "Optional[int]":
     text = response.getheader("Content-Length") or ""
     if response.status == 206:
@@ -167,12 +214,15 @@ def read_file(path: bytes, control: "Control") -> "Iterator[bytes]":
 
 
 def verified(
-    blocks: "Iterator[bytes]", size: "Optional[int]", sha256: "Optional[str]"
+    blocks: "Iterator[bytes]",
+    size: "Optional[int]",
+    sha256: "Optional[str]",
+    facts: "Optional[Facts]" = None,
 ) -> "Iterator[bytes]":
     """The same blocks; raises Corrupt at their end where they are not what was announced."""
     import hashlib
 
-    digest = hashlib.sha256() if sha256 else None
+    digest = hashlib.sha256() if sha256 or facts is not None else None
     count = 0
     for block in blocks:
         count += len(block)
@@ -182,6 +232,9 @@ def verified(
     if size is not None and count != size:
         msg = "%d bytes arrived where %d were announced" % (count, size)
         raise Corrupt(msg)
-    if digest is not None and digest.hexdigest() != (sha256 or "").lower():
-        msg = "its SHA-256 is %s and should be %s" % (digest.hexdigest(), sha256)
+    found = digest.hexdigest() if digest is not None else ""
+    if sha256 and found != sha256.lower():
+        msg = "its SHA-256 is %s and should be %s" % (found, sha256)
         raise Corrupt(msg)
+    if facts is not None:
+        facts.sha256 = found

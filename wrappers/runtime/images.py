@@ -4,23 +4,29 @@ import os
 import time
 
 from .errors import IMAGE_FAILED, Corrupt, JobFailed, Stopped, TransferError
+from .registry import Unclear
 from .retry import Transient, retrying
-from .text import decode, encode, is_url, redact, shown
+from .text import redact, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator, Optional
+    from typing import Any, Callable, Optional, Tuple
 
     from .engine import Engine
     from .fetch import Fetcher
-    from .image_cache import ImageCache
+    from .image_cache import Fetch, ImageCache
     from .log import Log
+    from .reference import Reference
+    from .registry import Found
     from .scratch import Scratch
+    from .udocker import Udocker
 
-SIF_MARK, SIF_AT = b"SIF_MAGIC", 32
+    # Where an image is, whether it was there before this job, and its checksum if that is known.
+    Place = Tuple[bytes, bool, Optional[str]]
+
 PULL_PATIENCE_SECONDS = 300.0
-# mksquashfs(1); the level 9 of its default takes four times as long. Every kernel reads gzip.
-QUICK_COMPRESSION = b"-comp gzip -Xcompression-level 1"
+# With a registry that does not answer us; the runtime itself tries for longer.
+ASK_PATIENCE_SECONDS, NOBODY_SECONDS = 20.0, 2.0
 
 
 class Image:
@@ -34,18 +40,18 @@ class Image:
 
 
 class Images:
-    """Gets the images of a plan."""
+    """Gets the images of a plan, each for the runtime that will run it."""
 
     def __init__(
         self,
         fetcher: "Fetcher",
-        engine: "Engine",
+        engines: "dict[str, Engine | Udocker]",
         scratch: "Scratch",
         cache: "Optional[ImageCache]",
         log: "Log",
     ) -> None:
         self.fetcher = fetcher
-        self.engine = engine
+        self.engines = engines
         self.scratch = scratch
         self.cache = cache
         self.log = log
@@ -59,94 +65,129 @@ class Images:
         self.log("image %s: begins" % name)
         start = time.time()
         try:
-            path, cached = self._get(index, entry)
+            path, cached, sha256 = self._get(index, entry)
+            path = self.engines[entry["runtime"]].prepare(path, index)
         except Stopped:
             raise
-        except (OSError, TransferError, Transient, Corrupt) as error:
+        except (OSError, TransferError, Transient, Corrupt, Unclear) as error:
             words = getattr(error, "strerror", None) or str(error)
             detail = "Image %s: %s." % (name, words.rstrip("."))
             self.failed[index] = Image(b"", "failed", time.time() - start, None)
             raise JobFailed(IMAGE_FAILED, detail) from error
         seconds = -1.0 if cached else time.time() - start
         status = "cached" if cached else "completed"
-        self.ready[index] = Image(path, status, seconds, entry.get("sha256"))
+        self.ready[index] = Image(path, status, seconds, sha256)
         self.log("image %s: ready, %s, %.3f s" % (name, status, time.time() - start))
 
-    def _get(self, index: int, entry: "dict[str, Any]") -> "tuple[bytes, bool]":
-        """Where the image is, and whether it was there before this job."""
-        source = entry["source"]
+    def _get(self, index: int, entry: "dict[str, Any]") -> "Place":
         if entry["kind"] == "registry":
-            return self._pull(index, entry), False
-        if not is_url(source):
-            path = self.fetcher.plan.local(source)
-            os.stat(path)
-            if os.path.isdir(path) or not _is_archive(path):
-                return path, True  # used where it lies
-        cache, sha256 = self.cache, entry.get("sha256")
-        if cache is None or not sha256:
-            target = os.path.join(self.scratch.images, b"%d.sif" % index)
-            self._fetch(index, target)
-            return target, False
-        return cache.get(sha256, lambda target: self._fetch(index, target))
+            return self._from_registry(index, entry)
+        from .image_file import from_file
 
-    def _pull(self, index: int, entry: "dict[str, Any]") -> bytes:
-        target = os.path.join(self.scratch.images, b"%d.sif" % index)
-        login = {}
-        if entry.get("username"):
-            login = {"_DOCKER_USERNAME": entry["username"], "_DOCKER_PASSWORD": entry["token"]}
-        reference = entry["source"]
-        if "://" not in reference:
-            reference = "docker://" + reference
-        words = [b"pull", b"--force", target, encode(reference)]
+        return from_file(self, index, entry)
+
+    def kept(
+        self, index: int, entry: "dict[str, Any]", name: "Optional[str]", fetch: "Fetch"
+    ) -> "Place":
+        """What ``fetch`` leaves, from the cache under ``name``, or in the job's own folder.
+
+        Its source has the checksum to report as "sha256"; without one the image has none.
+        """
+        suffix = self.engines[entry["runtime"]].SUFFIX
+        if self.cache is not None and name is not None:
+            found = self.cache.get(name + suffix, fetch)
+            if found is not None:
+                return found.path, found.cached, found.source.get("sha256")
+        target = os.path.join(self.scratch.images, b"%d%s" % (index, suffix.encode("ascii")))
+        return target, False, fetch(target).get("sha256")
+
+    def _from_registry(self, index: int, entry: "dict[str, Any]") -> "Place":
+        from .reference import parse
+
+        reference = parse(_source(entry))
+        found = None if reference is None else self._ask(reference, entry)
+        if reference is None or found is None:
+            return self.kept(index, entry, None, lambda target: self._pull_unknown(entry, target))
+        digest = found.digest.partition(":")[2]
+        sha256 = found.file_sha256 or digest
+        _expect(entry, sha256, digest)
+        known, pinned = found, reference.pinned(found.digest)
+
+        def fetch(target: bytes) -> "dict[str, str]":
+            self._pull(entry, pinned, target)
+            return _of_pull(known, sha256, target)
+
+        # One name may stand for images of several machines, of which the runtime takes its own.
+        name = sha256 if found.file_sha256 else "%s-%s" % (digest, os.uname().machine)
+        return self.kept(index, entry, name, fetch)
+
+    def _ask(self, reference: "Reference", entry: "dict[str, Any]") -> "Optional[Found]":
+        """What the registry has; None where it does not tell us, which is logged."""
+        from .registry import Registry
+
+        registry = Registry(reference, _login(entry), self.fetcher.web)
+        note, control = self.note(entry), self.fetcher.control
+        try:
+            return retrying(registry.find, control, ASK_PATIENCE_SECONDS, note, NOBODY_SECONDS)
+        except (Unclear, Transient) as error:
+            note("not cached: %s" % error)
+            return None
+
+    def _pull_unknown(self, entry: "dict[str, Any]", target: bytes) -> "dict[str, str]":
+        """An image of which nobody told the digest."""
+        if entry.get("sha256"):
+            msg = "its checksum cannot be known before it is run, which imageSha256 asks for"
+            raise TransferError(msg)
+        self._pull(entry, _source(entry), target)
+        return {}
+
+    def _pull(self, entry: "dict[str, Any]", reference: str, target: bytes) -> None:
+        engine, login = self.engines[entry["runtime"]], _login(entry)
 
         def pull() -> None:
             try:
-                self.engine.call(words, self.scratch, self.fetcher.control, login)
+                engine.pull(reference, target, login)
             except TransferError as error:
                 if _passing(str(error)):
                     raise Transient(str(error)) from error
+                if login is None and _unauthorized(str(error)):
+                    msg = "%s; a private registry needs imagePullCredential" % error
+                    raise TransferError(msg) from error
                 raise
 
-        retrying(pull, self.fetcher.control, PULL_PATIENCE_SECONDS, self._note(entry))
-        return target
+        retrying(pull, self.fetcher.control, PULL_PATIENCE_SECONDS, self.note(entry))
 
-    def _fetch(self, index: int, target: bytes) -> None:
-        """Leave a SIF (or what the runtime takes as it is) at ``target``: content decides what it was."""
-        entry = self.fetcher.plan.document["images"][index]
-        blocks = self.fetcher.blocks(
-            lambda: str(self.fetcher.plan.document["images"][index]["source"]),
-            entry.get("size_bytes"),
-            entry.get("sha256"),
-            self._note(entry),
-        )
-        part = target + b".download"
-        try:
-            _write(part, _unpacked(blocks))
-            if _is_archive(part):
-                self._convert(part, target)
-            else:
-                os.rename(part, target)
-        finally:
-            if os.path.lexists(part):
-                os.unlink(part)
-
-    def _note(self, entry: "dict[str, Any]") -> "Callable[[str], None]":
+    def note(self, entry: "dict[str, Any]") -> "Callable[[str], None]":
         return lambda words: self.log("image %s: %s" % (_name(entry), words))
 
-    def _convert(self, archive: bytes, target: bytes) -> None:
-        """``docker save`` to SIF, once: running from the archive would convert it for every task."""
-        self.log("image is a docker archive: converting")
-        self.engine.call(
-            [b"build", b"--force", *self._quickly(), target, b"docker-archive:" + archive],
-            self.scratch,
-            self.fetcher.control,
-            {},
-        )
 
-    def _quickly(self) -> "list[bytes]":
-        """Options for a light compression: a quarter of the CPU time, for a tenth more disk."""
-        option = b"--mksquashfs-args"
-        return [option, QUICK_COMPRESSION] if self.engine.knows(b"build", option) else []
+def _of_pull(found: "Found", sha256: str, target: bytes) -> "dict[str, str]":
+    if found.file_sha256 is None:
+        return {"sha256": sha256}
+    from .cache_note import sha256_of
+
+    arrived = sha256_of(target)
+    if arrived != found.file_sha256:
+        msg = "its SHA-256 is %s and the registry says %s" % (arrived, found.file_sha256)
+        raise Corrupt(msg)
+    return {"sha256": sha256, "file_sha256": arrived}
+
+
+def _expect(entry: "dict[str, Any]", *known: str) -> None:
+    """Raises Corrupt where the user named a checksum that the registry does not have here."""
+    wanted = (entry.get("sha256") or "").lower()
+    if wanted and wanted not in known:
+        msg = "its SHA-256 in the registry is %s and should be %s" % (known[0], wanted)
+        raise Corrupt(msg)
+
+
+def _source(entry: "dict[str, Any]") -> str:
+    source = str(entry["source"])
+    return source if "://" in source else "docker://" + source
+
+
+def _login(entry: "dict[str, Any]") -> "Optional[Tuple[str, str]]":
+    return (entry["username"], entry["token"]) if entry.get("username") else None
 
 
 def _name(entry: "dict[str, Any]") -> str:
@@ -160,33 +201,6 @@ def _passing(words: str) -> bool:
     return any(mark in lower for mark in marks)
 
 
-def _unpacked(blocks: "Iterator[bytes]") -> "Iterator[bytes]":
-    from .artifacts import plain
-
-    return plain(blocks)
-
-
-def _write(path: bytes, blocks: "Iterator[bytes]") -> None:
-    from .stream import write_all
-
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        for block in blocks:
-            write_all(descriptor, block)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_archive(path: bytes) -> bool:
-    """Whether this is a tar file, compressed or not: a docker archive that must be converted."""
-    from .decompress import TAR_AT, TAR_MARK, sniff
-
-    with open(path, "rb") as stream:
-        start = stream.read(512)
-    if start[SIF_AT : SIF_AT + len(SIF_MARK)] == SIF_MARK:
-        return False
-    if not start:
-        msg = "%s is empty" % decode(os.path.basename(path))
-        raise Corrupt(msg)
-    return sniff(start) is not None or start[TAR_AT : TAR_AT + len(TAR_MARK)] == TAR_MARK
+def _unauthorized(words: str) -> bool:
+    lower = words.lower()
+    return any(mark in lower for mark in ("authentication", "unauthorized", "denied"))

@@ -31,14 +31,17 @@ from .text import encode, scrub, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Optional
+    from typing import Callable, Dict, Optional, Union
 
     from .engine import Engine
     from .fetch import Fetcher
     from .image_cache import ImageCache
     from .images import Images
     from .namespace import Namespace
+    from .udocker import Udocker
     from .webdav import WebDAV
+
+    Engines = Dict[str, Union[Engine, Udocker]]
 
 UNMOUNT_SECONDS = 6.0  # kept of the time for writing storage back
 EXIT = {"completed": 0, "failed": 10, "killed": 11}
@@ -62,6 +65,7 @@ class Job:
         self.report = ReportFile(report_path, plan["job_id"], attempt(), start, self.log)
         self.report.document["cpu"] = cpu()
         self.scratch: "Optional[Scratch]" = None
+        self.cache: "Optional[ImageCache]" = None
         self.outcome, self.reason, self.detail = "completed", "", ""
         self.tasks_began = False
         self.storage: "Optional[WebDAV]" = None
@@ -110,34 +114,34 @@ class Job:
             self.log("%s: %s" % (reason, detail))
 
     def _stage_in_and_run(self) -> None:
-        from .engine import Engine
+        from .engines import find_engines, versions
 
         start = time.time()
         self.report.phase("stage-in")
-        engine = Engine()
+        engines = find_engines(self.plan)
         base = base_folder(self.plan)
         self.scratch = Scratch(base, self.plan["job_id"])
         self.presence.found_scratch(self.scratch.path)
         self.report.document["provisioned"] = provisioned(self.plan, os.environ)
         check_gpus(self.plan)
-        images = self._stage_in(self.scratch, engine)
-        self.report.document["runtime_version"] = engine.version
+        for engine in engines.values():
+            engine.begin(self.scratch, self.control)
+        images = self._stage_in(self.scratch, engines)
+        self.report.document["runtime_version"] = versions(engines)
         self.report.document["stage_in_time"] = round(time.time() - start, 3)
-        self._run_tasks(self.scratch, engine, images)
+        self._run_tasks(self.scratch, engines, images)
 
-    def _stage_in(self, scratch: Scratch, engine: "Engine") -> "Images":
+    def _stage_in(self, scratch: Scratch, engines: "Engines") -> "Images":
         from .fetch import Fetcher
         from .images import Images
-        from .launch import check_runtime
 
-        for task in self.plan["tasks"]:
-            check_runtime(task)
         if self.plan["inputs"]:
             from .artifacts import write_inputs
 
             write_inputs(self.plan["inputs"], scratch.work)
         fetcher = Fetcher(self.file, self.control)
-        images = Images(fetcher, engine, scratch, self._cache(), self.log)
+        self.cache = self._cache()
+        images = Images(fetcher, engines, scratch, self.cache, self.log)
         wanted = sorted({task["image"] for task in self.plan["tasks"]})
         actions = [_bound(images.get, index) for index in wanted]
         actions += [
@@ -146,6 +150,8 @@ class Job:
         ]
         try:
             run_all(actions, self.control)
+            if self.cache is not None:
+                self.cache.make_room()
         finally:
             self._note_missing(images)
         return images
@@ -181,7 +187,7 @@ class Job:
             return None
         return open_cache(place, self.plan["image_cache_bytes"], self.control, self.log)
 
-    def _run_tasks(self, scratch: Scratch, engine: "Engine", images: "Images") -> None:
+    def _run_tasks(self, scratch: Scratch, engines: "Engines", images: "Images") -> None:
         from .tasks import TaskRunner
 
         self.control.check()
@@ -194,7 +200,7 @@ class Job:
             self.plan,
             scratch,
             namespace,
-            engine,
+            engines,
             self.watch,
             self.report,
             self.presence,
@@ -268,6 +274,11 @@ class Job:
         self.presence.end()
         self.watch.end(self.watch.companions)
         self.watch.clear()
+        try:
+            if self.cache is not None:
+                self.cache.end()
+        except OSError as error:
+            self.log("image cache: %s" % error)
         if self.scratch is None:
             return
         self.scratch.wait_for_visitors(INSIDE, BESIDE)

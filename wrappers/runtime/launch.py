@@ -2,8 +2,8 @@
 
 import os
 
-from .container import argv, environment, runtime_environment, workdir
-from .errors import RUNTIME_REFUSED, TASK_NOT_STARTED, JobFailed, UnsafeName
+from .container import environment, workdir
+from .errors import TASK_NOT_STARTED, JobFailed, UnsafeName
 from .text import encode, shown
 
 TYPE_CHECKING = False
@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from .images import Image
     from .namespace import Namespace
     from .scratch import Scratch
+    from .udocker import Udocker
 
 
 class Launch:
-    """One start of a task. ``stdout`` is a descriptor to close; None: the job's own."""
+    """One start of a task by an engine. ``stdout`` is a descriptor to close; None: the job's own."""
 
     def __init__(
-        self, argv: "list[bytes]", env: "dict[bytes, bytes]", stdout: "Optional[int]"
+        self,
+        engine: "Engine | Udocker",
+        argv: "list[bytes]",
+        env: "dict[bytes, bytes]",
+        stdout: "Optional[int]",
     ) -> None:
+        self.engine = engine
         self.argv = argv
         self.env = env
         self.stdout = stdout
@@ -40,22 +46,21 @@ class Launcher:
         plan: "dict[str, Any]",
         scratch: "Scratch",
         namespace: "Namespace",
-        engine: "Engine",
+        engines: "dict[str, Engine | Udocker]",
     ) -> None:
         self.plan = plan
         self.scratch = scratch
         self.namespace = namespace
-        self.engine = engine
+        self.engines = engines
 
     def prepare(self, number: int, image: "Image") -> Launch:
         """Raises JobFailed where the task asks for what cannot be had here."""
         task = self.plan["tasks"][number]
-        check_runtime(task)
         self._make_workdir(task)
+        engine = self.engines[task["runtime"]]
         variables = environment(self.plan, number, os.environ)
-        env = runtime_environment(os.environb, self.scratch, variables, self.engine.version)
-        words = argv(self.engine.path, self.plan, number, image.path, self.scratch)
-        return Launch(words, env, self._open_stdout(task))
+        words, env = engine.command(self.plan, number, image.path, self.scratch, variables)
+        return Launch(engine, words, env, self._open_stdout(task))
 
     def _make_workdir(self, task: "dict[str, Any]") -> None:
         """Make a working directory that is ours to make: below /home/user or an artifact's mount."""
@@ -82,9 +87,3 @@ class Launcher:
             words = getattr(error, "strerror", None) or str(error)
             detail = "Standard output file %s: %s." % (shown(name), words)
             raise JobFailed(TASK_NOT_STARTED, detail) from error
-
-
-def check_runtime(task: "dict[str, Any]") -> None:
-    if task["runtime"] != "singularity":
-        detail = "Runtime %s: nodes run containers by Apptainer or Singularity." % task["runtime"]
-        raise JobFailed(RUNTIME_REFUSED, detail)

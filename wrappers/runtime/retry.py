@@ -80,9 +80,10 @@ def retrying(
     control: "Control",
     patience: float,
     note: "Callable[[str], None]" = _silent,
+    nobody_patience: "Optional[float]" = None,
 ) -> "T":
-    """What ``action`` returns, tried again while it raises Transient; ``note`` as of Backoff."""
-    backoff = Backoff(control, patience, note)
+    """What ``action`` returns, tried again while it raises Transient; the rest as of Backoff."""
+    backoff = Backoff(control, patience, note, nobody_patience)
     while True:
         try:
             return action()

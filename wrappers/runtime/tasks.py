@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .process import Watch
     from .report import ReportFile
     from .scratch import Scratch
+    from .udocker import Udocker
 
 
 class TaskRunner:
@@ -29,7 +30,7 @@ class TaskRunner:
         plan: "dict[str, Any]",
         scratch: "Scratch",
         namespace: "Namespace",
-        engine: "Engine",
+        engines: "dict[str, Engine | Udocker]",
         watch: "Watch",
         report: "ReportFile",
         presence: "Presence",
@@ -37,11 +38,10 @@ class TaskRunner:
     ) -> None:
         self.plan = plan
         self.scratch = scratch
-        self.engine = engine
         self.watch = watch
         self.presence = presence
         self.log = log
-        self.launcher = Launcher(plan, scratch, namespace, engine)
+        self.launcher = Launcher(plan, scratch, namespace, engines)
         self.entries = Entries(plan, report)
         self.sidecars = Sidecars(self.launcher, watch, self.entries, log)
         self.memory_killed = False
@@ -90,7 +90,7 @@ class TaskRunner:
                 self.scratch.work,
                 launch.stdout,
                 lambda pid: self.presence.task_begins(
-                    number, image.path, self.engine.path, self.engine.version, pid
+                    number, image.path, launch.engine.path, launch.engine.version, pid
                 ),
             )
         except OSError as error:

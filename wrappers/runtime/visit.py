@@ -143,8 +143,15 @@ def again(
     variables = environment(plan, number, host)
     if terminal:
         variables["TERM"] = terminal["term"]
-    env = runtime_environment(wrapper, scratch, variables, task["engine_version"])
     engine, image = encode(task["engine"]), encode(task["image"])
+    if plan["tasks"][number]["runtime"] == "udocker":
+        from .udocker import command_line
+
+        # The same container, not another: udocker has no namespaces that could be entered.
+        where = (plan, number, image, scratch)
+        argv, env = command_line(engine, wrapper, where, variables, command)
+        return Surroundings(argv, env, scratch.work, alive, "task")
+    env = runtime_environment(wrapper, scratch, variables, task["engine_version"])
     argv = surroundings(engine, b"exec", plan, number, image, scratch) + command
     return Surroundings(argv, env, scratch.work, alive, "task")
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 60.0  # without a single byte
 REDIRECTS = 10
+ANSWER_BYTES = 4 << 20  # the limit that registries set to a manifest
+MOVED = frozenset((301, 302, 303, 307, 308))
 PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 AGENT = "prominence-hpc"
 # What stays as it is in a request's path (RFC 3986, 3.3): percent signs, since addresses are escaped
@@ -30,6 +32,16 @@ class Refused(TransferError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Answer:
+    """A whole answer, whatever its status: what programs are told, of no great size."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.reason = response.reason
+        self.headers = response.headers
+        self.body = response.read(ANSWER_BYTES)
 
 
 class Web:
@@ -83,7 +95,7 @@ class Web:
         Raises Refused, TransferError or Transient.
         """
         for _ in range(REDIRECTS):
-            connection, response = self._get_once(url, headers)
+            connection, response = self._request("GET", url, headers)
             try:
                 if response.status in (200, 206):
                     yield response
@@ -95,15 +107,37 @@ class Web:
         msg = "%s redirects too often" % redact(url)
         raise TransferError(msg)
 
-    def _get_once(
-        self, url: str, headers: "dict[str, str]"
+    def ask(self, method: str, url: str, headers: "dict[str, str]") -> Answer:
+        """The answer to a request without a body, redirects followed, whatever its status.
+
+        An Authorization header goes to the first host alone. Raises TransferError or Transient.
+        """
+        for _ in range(REDIRECTS):
+            connection, response = self._request(method, url, headers)
+            try:
+                if response.status not in MOVED or not response.getheader("Location"):
+                    return Answer(response)
+                target = _redirection(url, response)
+            except (OSError, http.client.HTTPException) as error:
+                raise network_error(error) from error
+            finally:
+                response.close()
+                connection.close()
+            if urlsplit(target).netloc != urlsplit(url).netloc:
+                headers = {key: headers[key] for key in headers if key != "Authorization"}
+            url = target
+        msg = "%s redirects too often" % redact(url)
+        raise TransferError(msg)
+
+    def _request(
+        self, method: str, url: str, headers: "dict[str, str]"
     ) -> "tuple[http.client.HTTPConnection, http.client.HTTPResponse]":
         connection, target, extra = self.connect(url)
         every = {"User-Agent": AGENT, "Accept-Encoding": "identity", "Connection": "close"}
         every.update(extra)
         every.update(headers)
         try:
-            connection.request("GET", target, headers=every)
+            connection.request(method, target, headers=every)
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -113,7 +147,7 @@ class Web:
 def _redirection(url: str, response: http.client.HTTPResponse) -> str:
     """Where the answer sends us; raises what the answer says where that is nowhere we go."""
     location = response.getheader("Location")
-    if response.status not in (301, 302, 303, 307, 308) or not location:
+    if response.status not in MOVED or not location:
         raise failure(response)
     # http.client takes a header's bytes for Latin-1; servers mean UTF-8 where they do not escape.
     target = urljoin(url, location.encode("latin-1").decode("utf-8", "surrogateescape"))
@@ -149,14 +183,21 @@ def failure(response: http.client.HTTPResponse) -> Exception:
     except (OSError, http.client.HTTPException):
         body = ""
     response.close()
+    return failure_of(response.status, response.reason, response.headers, body)
+
+
+def failure_of(
+    status: int, reason: str, headers: "http.client.HTTPMessage", body: str
+) -> Exception:
+    """The same for an answer that has been read."""
     words = [re.search("<%s>([^<]{1,300})</%s>" % (tag, tag), body) for tag in ("Code", "Message")]
     said = ": ".join(match.group(1).strip() for match in words if match)
-    message = "the server answered %d %s" % (response.status, response.reason)
+    message = "the server answered %d %s" % (status, reason)
     message += " (%s)" % said if said else ""
-    if response.status in PASSING:
-        after = response.getheader("Retry-After") or ""
+    if status in PASSING:
+        after = headers.get("Retry-After") or ""
         return Transient(message, float(after) if after.isdigit() else None)
-    return Refused(response.status, message)
+    return Refused(status, message)
 
 
 def _proxy(scheme: str, host: str) -> "Optional[str]":

@@ -19,6 +19,9 @@ def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
     return [problem.path for problem in caught.value.problems]
 
 
+CREDENTIAL = {"username": "u", "token": "t"}
+
+
 @pytest.mark.parametrize(
     ("document", "paths"),
     [
@@ -28,9 +31,14 @@ def refused(document: dict[str, Any], backend: str = "slurm") -> list[str]:
             ["resources.totalCpusRange"],
         ),
         (job(tasks=[{"image": "x", "cmd": "x", "type": "openmpi"}]), ["tasks[0].type"]),
-        (job(tasks=[{"image": "x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
+        (job(tasks=[{"image": "x.sif", "runtime": "udocker"}]), ["tasks[0].runtime"]),
+        (job(tasks=[{"image": "oras://h/x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (
-            job(tasks=[{"image": "x", "imagePullCredential": {"username": "u", "token": "t"}}]),
+            job(tasks=[{"image": "x", "runtime": "udocker"}], resources={"memory": 1, "gpus": 1}),
+            ["tasks[0].runtime"],
+        ),
+        (
+            job(tasks=[{"image": "shub://x/y", "imagePullCredential": CREDENTIAL}]),
             ["tasks[0].imagePullCredential"],
         ),
         (job(policies={"maximumRetries": 1}), ["policies.maximumRetries"]),
@@ -102,16 +110,24 @@ def test_refused(document: dict[str, Any], paths: list[str]) -> None:
         job(policies={"maximumTimeInQueue": 0}, notifications=[]),
         job(resources={"memory": 1, "cpusRange": [1, 2], "gpus": 2, "gpuType": "a100"}),
         job(resources={"memoryPerCpu": 1, "cpusOptions": [4, 2]}),
+        job(tasks=[{"image": "host/x", "imagePullCredential": CREDENTIAL}]),
+        job(tasks=[{"image": "host/x", "runtime": "udocker"}]),
     ],
 )
 def test_honoured(document: dict[str, Any]) -> None:
     refuse_unsupported(decode_job(document), backend="slurm")
 
 
-def test_the_sentence_says_what_to_do_instead() -> None:
-    document = job(tasks=[{"image": "https://host/x.tar", "runtime": "udocker"}])
-    with pytest.raises(SpecError, match=r"write singularity \(create: --runtime singularity\)"):
-        refuse_unsupported(decode_job(document), backend="slurm")
+def test_a_runtime_that_the_site_does_not_have() -> None:
+    document = decode_job(job(tasks=[{"image": "https://host/x.tar", "runtime": "udocker"}]))
+    refuse_unsupported(document, backend="slurm", runtimes=())
+    refuse_unsupported(document, backend="slurm", runtimes=("singularity", "udocker"))
+    sentence = r"this site have no udocker, but singularity; write that \(create: --runtime singul"
+    with pytest.raises(SpecError, match=sentence):
+        refuse_unsupported(document, backend="slurm", runtimes=("singularity",))
+    document = decode_job(job(tasks=[{"image": "busybox"}]))
+    with pytest.raises(SpecError, match="have no singularity, but udocker"):
+        refuse_unsupported(document, backend="slurm", runtimes=("udocker",))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
             seen.body = self.rfile.read(length)
         self.server.owner.answer(self)
 
-    do_GET = do_PUT = do_POST = handle_any  # noqa: N815 (http.server's names)
+    do_GET = do_HEAD = do_PUT = do_POST = handle_any  # noqa: N815 (http.server's names)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -251,10 +251,12 @@ def test_images_that_cannot_be_had(runs: Runs) -> None:
 
 
 def test_an_image_from_a_registry(runs: Runs) -> None:
-    private = image("me/x:1", "registry", username="me", token="geheim")
+    private = image("localhost:1/x:1", "registry", username="me", token="geheim")
     report = runs.run(shell("cat $IMAGE"), images=(private,))
     assert ended(report) == ("completed", "")
-    assert "docker://me/x:1 me\n" in runs.stdout
+    assert "docker://localhost:1/x:1 me\n" in runs.stdout
+    assert "not cached: connection failed" in runs.log()
+    assert report["tasks"][0]["image_sha256"] is None
     assert "geheim" not in runs.log()
 
 
@@ -306,9 +308,10 @@ def test_no_container_runtime(runs: Runs) -> None:
     assert ended(report) == ("failed", "Container runtime not found")
 
 
-def test_udocker_is_refused(runs: Runs) -> None:
+def test_no_udocker(runs: Runs) -> None:
     report = runs.run(plans.Task(image=0, runtime="udocker"))
-    assert ended(report) == ("failed", "Container runtime not supported")
+    assert ended(report) == ("failed", "Container runtime not found")
+    assert report["detail"] == "udocker is not on PATH of this node."
 
 
 def test_a_wrapper_that_crashes_says_so(runs: Runs) -> None:
