@@ -88,4 +88,12 @@ NOT_APPLICABLE: Final[Mapping[tuple[str, str], str]] = {
         "resources.disk",
         "local",
     ): "this machine's disk is shared by all who use it; none is set aside",
+    **{
+        (
+            f"tasks.image {scheme}://",
+            column,
+        ): "handed to Apptainer; the test site reaches no such server"
+        for scheme in ("library", "shub")
+        for column in COLUMNS
+    },
 }

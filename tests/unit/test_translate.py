@@ -16,6 +16,7 @@ from prominence_hpc.adapter.spec.job import (
     MountPoint,
     Notification,
     Policies,
+    PullCredential,
     Resources,
     StorageMount,
     Task,
@@ -255,3 +256,27 @@ def test_notifications_are_the_scheduler_s_or_the_wrapper_s() -> None:
     assert (submission.mails, submission.mail_address) == (False, None)
     assert (plan.mail_command, plan.mail_address) == (("mail", "-t"), "a@b")
     assert mailed("command")[0].mail_address is None
+
+
+def test_each_image_once_for_each_login_checksum_and_runtime() -> None:
+    alice, bob = (PullCredential(username=name, token="t") for name in ("alice", "bob"))
+    tasks = (
+        Task(image="host.org/x", image_pull_credential=alice),
+        Task(image="host.org/x", image_pull_credential=bob),
+        Task(image="host.org/x", image_pull_credential=alice, cmd="true"),
+        Task(image="host.org/x", image_sha256="1f" * 32),
+        Task(image="host.org/x", runtime="udocker"),
+        Task(image="/i.sif", image_sha256="2e" * 32),
+    )
+    given_job = job(tasks=tasks)
+    plan, submission = translate(given_job, IDENTITY, places(given_job), SLURM)
+    assert [task.image for task in plan.tasks] == [0, 1, 0, 2, 3, 4]
+    assert [image.username for image in plan.images] == ["alice", "bob", None, None, None]
+    assert [image.sha256 for image in plan.images] == [None, None, "1f" * 32, None, "2e" * 32]
+    assert [image.runtime for image in plan.images] == [
+        *["singularity"] * 3,
+        "udocker",
+        "singularity",
+    ]
+    assert {image.source for image in plan.images} == {"docker://host.org/x", "/i.sif"}
+    assert "token='t'" not in repr(plan) + repr(submission)

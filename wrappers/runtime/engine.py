@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 from .errors import RUNTIME_MISSING, JobFailed
 from .program import call, which
@@ -31,6 +32,7 @@ class Engine:
             raise JobFailed(RUNTIME_MISSING, detail)
         self.path = found[0]
         self._version: "Optional[str]" = None
+        self._reading = threading.Lock()
         self._asked = subprocess.Popen(
             [self.path, b"--version"],
             stdin=subprocess.DEVNULL,
@@ -46,10 +48,11 @@ class Engine:
     @property
     def version(self) -> str:
         """What ``--version`` prints, such as ``apptainer version 1.4.5``."""
-        if self._version is None:
-            output = self._asked.communicate()[0]
-            self._version = decode(output).strip()
-        return self._version
+        with self._reading:  # images are fetched by several threads
+            if self._version is None:
+                output = self._asked.communicate()[0]
+                self._version = decode(output).strip()
+            return self._version
 
     def pull(self, reference: str, target: bytes, login: "Optional[Tuple[str, str]]") -> None:
         """Fetch from a registry and leave a SIF; raises TransferError, or Stopped."""
@@ -91,12 +94,21 @@ class Engine:
         return argv(self.path, plan, number, image, scratch), env
 
     def _call(self, words: "list[bytes]", more: "dict[bytes, bytes]") -> None:
-        from .container import own_folders
+        from .container import PREFIXES, own_folders
+        from .scratch import remove_tree
 
         env = dict(os.environb)
         env.update(own_folders(os.environb, self.scratch, self.version))
         env.update(more)
-        call([self.path, *words], env, self.scratch.build, self.control)
+        # A cache of each command's own: two that write one layer at once may read half of it.
+        cache = os.path.join(self.scratch.cache, os.urandom(4).hex().encode("ascii"))
+        for prefix in PREFIXES:
+            env[encode(prefix + "_CACHEDIR")] = cache
+        os.mkdir(cache, 0o700)
+        try:
+            call([self.path, *words], env, self.scratch.build, self.control)
+        finally:
+            remove_tree(cache)
 
     def _quickly(self) -> "list[bytes]":
         """Options for a light compression: a quarter of the CPU time, for a tenth more disk."""

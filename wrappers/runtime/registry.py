@@ -67,13 +67,19 @@ class Registry:
             digest = answer.headers.get("Docker-Content-Digest")
             if digest is not None:
                 return Found(_checked(digest), None)
-            return Found(_digest(answer.body or self._ask("GET").body), None)
+            return Found(self._digest_of(answer if answer.body else self._ask("GET")), None)
         answer = self._ask("GET")
         digest = _digest(answer.body)
         if reference.digest and digest != reference.digest:
             msg = "the registry %s sent another manifest than that digest's" % reference.host
             raise Refused(msg)
         return Found(digest, _sif_sha256(answer.body))
+
+    def _digest_of(self, answer: "Answer") -> str:
+        if answer.headers.get_content_type() not in MANIFESTS:
+            msg = "what answers at %s is no registry" % self.reference.host
+            raise Unclear(msg)
+        return _digest(answer.body)
 
     def _ask(self, method: str) -> "Answer":
         reference = self.reference

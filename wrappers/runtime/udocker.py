@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .scratch import Folders, Scratch
 
 CONTAINER = b"task"
+SITE_SETTINGS = "/etc/udocker.conf"
 # These would steer udocker, its Python or proot itself if they stood in its environment.
 STEERING = re.compile(r"(PATH|HOME|TMPDIR|BASH_ENV|ENV|(LD|PYTHON|UDOCKER|PROOT)_?.*)\Z")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -149,6 +150,11 @@ def own_environment(
     env[b"UDOCKER_DIR"] = folder
     env[b"UDOCKER_KEYSTORE"] = os.path.join(folder, b"keystore")
     env[b"UDOCKER_TMP"] = env[b"PROOT_TMP_DIR"] = build
+    tools = os.path.join(host.get(b"HOME", b""), b".udocker")
+    if not os.path.exists(SITE_SETTINGS) and os.path.isfile(os.path.join(tools, b"lib/VERSION")):
+        # The user's own, which udocker would look for in its folder, and download into it.
+        for name, part in ((b"UDOCKER_BIN", b"bin"), (b"UDOCKER_LIB", b"lib")):
+            env.setdefault(name, os.path.join(tools, part))
     return env
 
 

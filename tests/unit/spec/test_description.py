@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prominence_hpc.adapter.spec.decode import decode_job
-from prominence_hpc.adapter.spec.description import CreateOptions, describe_job
+from prominence_hpc.adapter.spec.description import CreateOptions, describe_job, runtime_of_site
 from prominence_hpc.errors import ProminenceError, SpecError, UsageError
 
 RESOURCES = {"nodes": 1, "disk": 10, "cpus": 1, "memory": 1}
@@ -169,6 +169,25 @@ def test_tarballs_at_urls_are_for_udocker_unless_the_user_says(image: str, runti
     assert described(image=image)["tasks"][0]["runtime"] == runtime
     for chosen in ("singularity", "udocker"):
         assert described(image=image, runtime=chosen)["tasks"][0]["runtime"] == chosen
+
+
+def test_udocker_that_nobody_asked_for_is_used_where_the_site_has_it() -> None:
+    options = CreateOptions(image="https://host/x.tar")
+
+    def submitted(options: CreateOptions, *runtimes: str) -> tuple[str, str | None]:
+        document = describe_job(options)
+        sentence = runtime_of_site(document, options, runtimes)
+        return document["tasks"][0]["runtime"], sentence
+
+    assert submitted(options, "singularity", "udocker") == ("udocker", None)
+    for runtimes in ((), ("singularity",)):
+        runtime, sentence = submitted(options, *runtimes)
+        assert runtime == "singularity"
+        assert sentence is not None
+        assert "--runtime udocker insists" in sentence
+    asked = CreateOptions(image="https://host/x.tar", runtime="udocker")
+    assert submitted(asked) == ("udocker", None)
+    assert submitted(CreateOptions(image="x.sif")) == ("singularity", None)
 
 
 def test_input_files(tmp_path: Path) -> None:

@@ -81,10 +81,18 @@ def test_the_digest_of_a_tag() -> None:
 
 def test_a_registry_that_does_not_say_it() -> None:
     def answer(request: Handler) -> None:
-        request.reply(200, b"{}" if request.command == "GET" else b"")
+        body = b"{}" if request.command == "GET" else b""
+        request.reply(200, body, Content_Type="application/vnd.oci.image.manifest.v1+json")
 
     found, _ = find(answer)
     assert found.digest == "sha256:" + hashlib.sha256(b"{}").hexdigest()
+
+
+def test_a_web_server_that_is_no_registry() -> None:
+    def answer(request: Handler) -> None:
+        request.reply(200, b"Welcome", Content_Type="text/html")
+
+    assert failure(answer, Unclear).endswith("is no registry")
 
 
 def test_a_registry_that_knows_no_head() -> None:

@@ -13,12 +13,16 @@ import pytest
 from prominence_hpc.wrappers import plan as plans
 from prominence_hpc.wrappers.runtime import docker_archive, udocker
 from prominence_hpc.wrappers.runtime.errors import Corrupt, JobFailed
+from prominence_hpc.wrappers.runtime.scratch import MOUNT
 from tests.unit.wrappers.conftest import MakePlan
 
 if TYPE_CHECKING:
     from prominence_hpc.wrappers.runtime.scratch import Folders
 
-FOLDERS = cast("Folders", SimpleNamespace(work=b"/s/work", tmp=b"/s/tmp", build=b"/s/b"))
+FOLDERS = cast(
+    "Folders", SimpleNamespace(path=b"/s", work=b"/s/work", tmp=b"/s/tmp", build=b"/s/b")
+)
+MOUNTED = b"/s/" + b"/".join(MOUNT)
 HOST = {b"PATH": b"/usr/bin", b"UDOCKER_DIR": b"/home/me/.udocker"}
 
 
@@ -41,12 +45,14 @@ def test_the_whole_command_line(make_plan: MakePlan) -> None:
         {"TOKEN": " secret\n", "PATH": "/opt/bin", "PYTHONPATH": "/p"},
         [b"-x", b"a b"],
         artifacts=(plans.Artifact(name="d", filename="d", source="s", mount=mount),),
+        storage=plans.Storage(url="u", username="n", password="p", mountpoint="/mnt/cloud"),
         binds=("/cvmfs", "/a:/b:ro"),
     )
     assert words == [
         *(b"/bin/udocker", b"--quiet", b"run", b"--nobanner"),
         *(b"--volume=/s/work:/home/user", b"--volume=/s/tmp:/tmp", b"--volume=/s/tmp:/var/tmp"),
-        *(b"--volume=/s/work/d:/data", b"--volume=/cvmfs:/cvmfs", b"--volume=/a:/b"),
+        *(b"--volume=/s/work/d:/data", b"--volume=" + MOUNTED + b":/mnt/cloud"),
+        *(b"--volume=/cvmfs:/cvmfs", b"--volume=/a:/b"),
         *(b"--workdir=/home/user/w", b"--env=HOME=/home/user"),
         *(b"--env=PATH=/opt/bin", b"--env=PYTHONPATH=/p", b"--env=TOKEN"),
         *(b"--entrypoint=", b"task", b"-x", b"a b"),
@@ -61,6 +67,21 @@ def test_its_files_are_the_jobs_own(make_plan: MakePlan) -> None:
     assert env[b"UDOCKER_DIR"] == b"/s/images/udocker-0"
     assert env[b"UDOCKER_KEYSTORE"] == b"/s/images/udocker-0/keystore"
     assert env[b"UDOCKER_TMP"] == env[b"PROOT_TMP_DIR"] == b"/s/b"
+
+
+def test_its_tools_are_the_users_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(udocker, "SITE_SETTINGS", str(tmp_path / "absent"))
+    host = {b"HOME": bytes(tmp_path)}
+    assert b"UDOCKER_LIB" not in udocker.own_environment(host, b"/f", b"/b")
+    (tmp_path / ".udocker/lib").mkdir(parents=True)
+    (tmp_path / ".udocker/lib/VERSION").write_text("1.2.11")
+    env = udocker.own_environment(host, b"/f", b"/b")
+    assert env[b"UDOCKER_LIB"] == bytes(tmp_path / ".udocker/lib")
+    assert env[b"UDOCKER_BIN"] == bytes(tmp_path / ".udocker/bin")
+    own = udocker.own_environment({**host, b"UDOCKER_LIB": b"/site"}, b"/f", b"/b")
+    assert own[b"UDOCKER_LIB"] == b"/site"
 
 
 def test_no_command_is_the_images_own(make_plan: MakePlan) -> None:
