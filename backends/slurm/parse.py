@@ -46,8 +46,8 @@ def parse_states(text: str) -> dict[str, SchedulerState]:
 def parse_tags(text: str) -> dict[str, str]:
     """Tags and ids from lines ``ID|TEXT`` whose text holds a ``prominence:TAG``.
 
-    The text is a comment, or sacct's SubmitLine, which may go on over several lines; the first
-    tag after an id counts: what a user wrote comes later.
+    The text is a comment, or sacct's Comment and SubmitLine, which may go on over several lines; the
+    first tag after an id counts: what a user wrote comes later.
     """
     tags: dict[str, str] = {}
     handle = ""

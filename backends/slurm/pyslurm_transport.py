@@ -24,6 +24,8 @@ from prominence_hpc.errors import BackendUnavailable, ConfigError
 
 __all__ = ["Pyslurm"]
 
+# For what is asked before anything is done: whether pyslurm is of use. The commands can do without it.
+_LOOK_SECONDS = 5.0
 # pyslurm asks for one job, or for everybody's; the commands for all of the user's own.
 _ASKED_SINGLY = 16
 # A job that ended by itself with a code other than 0. pyslurm takes 128 from codes beyond 127: which
@@ -81,12 +83,12 @@ class Pyslurm:
 
     def versions(self) -> str:
         """What fits what, for people. Misfit where nothing does; BackendUnavailable."""
-        about = self._about(self._deadline())
+        about = self._look()
         return f"pyslurm {about.pyslurm} fits the controller's {about.controller}"
 
     def why_sbatch(self) -> str | None:
         """Why this site's jobs are submitted by sbatch all the same, if so; without the job's own reasons."""
-        return self._why_of_site(self._about(self._deadline()))
+        return self._why_of_site(self._look())
 
     def _submit(self, submission: Submission, told: Mapping[str, Any], deadline: float) -> str:
         try:
@@ -142,6 +144,9 @@ class Pyslurm:
             log(f"the commands are asked, as pyslurm says {error!r}")
             return None
         return answer
+
+    def _look(self) -> About:
+        return self._about(min(self._deadline(), time.monotonic() + _LOOK_SECONDS))
 
     def _usable(self, deadline: float) -> About:
         try:

@@ -44,9 +44,9 @@ HISTORY_START = "now-90days"
 # Longer lists of ids than this are not passed to sacct: it is asked for all of the user's jobs.
 _HISTORY_IDS = 1000
 _SACCT_STATE_FIELDS = "JobIDRaw,State,Start,End,ExitCode,NodeList,Reason"
-# The comment is in accounting only where the site stores it (AccountingStoreFlags=job_comment);
-# the line that submitted the job always is, and holds the same comment.
-_SACCT_TAG_FIELDS = "JobIDRaw,SubmitLine"
+# The comment is in accounting only where the site stores it (AccountingStoreFlags=job_comment); the
+# line that submitted the job always is, and holds the same comment, where there was such a line.
+_SACCT_TAG_FIELDS = "JobIDRaw,Comment,SubmitLine"
 
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 

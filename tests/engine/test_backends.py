@@ -339,6 +339,8 @@ def test_a_scheduler_that_does_not_answer(deaf: RemoteBackend, site: Site, verb:
 @pytest.mark.parametrize("verb", ["submit", "poll"])
 def test_no_scheduler_there(deaf: RemoteBackend, verb: str) -> None:
     deaf.settings["command_timeout_seconds"] = 30.0
+    if deaf.name == "slurm":  # whose library tries anew for 10 s otherwise
+        deaf.site.run(["sh", "-c", f"echo MessageTimeout=2 >> {deaf.root}/slurm.conf"])
     error = error_of(deaf, verb)
     if verb == "submit":
         assert error.error == "BackendError"

@@ -131,7 +131,7 @@ def test_bad_partition(prominence: Prominence, image: str) -> None:
 def test_no_scheduler(on_scheduler: Prominence, image: str) -> None:
     """No such program, or no daemon at the configured address."""
     if on_scheduler.transport == "pyslurm":
-        edit = r"s/^SlurmctldHost=.*/SlurmctldHost=login(127.0.0.1)\nSlurmctldPort=9/"
+        edit = r"s/^SlurmctldHost=.*/SlurmctldHost=login(127.0.0.1)\nSlurmctldPort=9\nMessageTimeout=2/"
         on_scheduler.shell(f"sed '{edit}' /etc/slurm/slurm.conf > slurm.conf")
         on_scheduler.environment = {"SLURM_CONF": f"{on_scheduler.folder}/slurm.conf"}
     elif on_scheduler.backend == "slurm":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -98,6 +99,20 @@ def test_every_exit_code_is_kept(site: Site, folder: str, transport: str) -> Non
     job = backend.submit("import sys; sys.exit(200)")
     assert backend.wait(job)["exit_code"] == 200
     assert backend.call("history", [job.handle])[job.handle]["exit_code"] == 200
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_accounting_knows_a_job_by_its_tag(site: Site, folder: str, transport: str) -> None:
+    """Once it has left the queue: which is why pyslurm submits only where comments are kept."""
+    backend = RemoteBackend(site, "slurm", folder, transport=transport)
+    job = backend.submit("pass")
+    backend.wait(job)
+    site.write(f"{folder}/bin/squeue", "#!/bin/sh\n", mode=0o755)  # an empty queue
+    backend.environment = {"PATH": f"{folder}/bin:/usr/local/bin:/usr/bin:/bin"}
+    deadline = time.monotonic() + 20  # slurmctld tells accounting every few seconds
+    while (found := backend.call("find", [job.tag])) == {} and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert found == {job.tag: job.handle}
 
 
 def squeue_calls(site: Site, folder: str, **environment: str) -> int:
