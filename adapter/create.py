@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prominence_hpc.adapter.placement import choose_site
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.spec.honoured import refuse_unsupported
 from prominence_hpc.adapter.spec.job import Job
@@ -62,14 +63,7 @@ def create_job(
     command.
     """
     job = decode_job(document)
-    settings = workspace.config.site(site)
-    refuse_unsupported(
-        job,
-        backend=settings.backend,
-        webdav=can_mount(job, settings),
-        runtimes=settings.runtimes,
-        mail=settings.mail,
-    )
+    settings = choose_site(workspace.config, job, site, lambda at: refuse_at(job, at))
     names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
     sources = find_sources(workspace, names)
     check_urls(job)
@@ -126,6 +120,17 @@ def source_of(workspace: Workspace, info: "ObjectInfo") -> Source:
     )
 
 
+def refuse_at(job: Job, settings: SiteSettings) -> None:
+    """SpecError with everything in ``job`` that cannot be honoured at a site."""
+    refuse_unsupported(
+        job,
+        backend=settings.backend,
+        webdav=can_mount(job, settings),
+        runtimes=settings.runtimes,
+        mail=settings.mail,
+    )
+
+
 def can_mount(job: Job, settings: SiteSettings) -> bool:
     """Whether nodes of the site mount remote storage; asked only for a job that has some."""
     if job.storage is None or settings.webdav is not None:
@@ -178,6 +183,7 @@ def translate_job(
         folder=job_folder(workspace.state, record.id),
         runner=install_runner(workspace.state),
         email=workspace.config.email,
+        created=record.created,
     )
     destinations = find_destinations(workspace, job, record.uid)
     places = Places(

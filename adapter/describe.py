@@ -6,8 +6,10 @@ the wrapper measured.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
+from prominence_hpc.adapter.attempts import WITHOUT_A_WORD, what_went_wrong
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.wrappers.report import OutputReport, Report, TaskReport
 
@@ -18,9 +20,16 @@ UrlOf = Callable[[str], str]
 
 
 def describe_job(
-    record: JobRecord, document: Mapping[str, Any], report: Report | None, url_of: UrlOf
+    record: JobRecord,
+    document: Mapping[str, Any],
+    report: Report | None,
+    url_of: UrlOf,
+    earlier: Mapping[int, Report | None] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The description of one job as JSON data, keys in the contract's order; empty ones left out."""
+    """The description of one job as JSON data, keys in the contract's order; empty ones left out.
+
+    ``earlier``: the reports of its earlier attempts, by number.
+    """
     described: dict[str, Any] = {
         "id": record.id,
         "name": record.name,
@@ -37,7 +46,7 @@ def describe_job(
         "notifications": document.get("notifications"),
         "storage": storage_without_secrets(document.get("storage")),
         "events": events(record),
-        "execution": execution(record, report),
+        "execution": execution(record, report) | attempts(report, earlier),
     }
     return {key: value for key, value in described.items() if value not in (None, "", [], {})}
 
@@ -125,6 +134,34 @@ def execution(record: JobRecord, report: Report | None) -> dict[str, Any]:
             "tasks": [task_execution(task) for task in report["tasks"]],
         }
     return {key: value for key, value in found.items() if value not in (None, "", [], {})}
+
+
+def attempts(
+    report: Report | None, earlier: Mapping[int, Report | None]
+) -> dict[str, list[dict[str, Any]]]:
+    """``{attempts: […]}`` of a job that was started more than once; of any other nothing."""
+    known = dict(earlier)
+    if report:
+        known[report["attempt"] + 1] = report
+    if not earlier and (report is None or report["phase"] != "retrying"):
+        return {}
+    return {"attempts": [attempt(number, known[number]) for number in sorted(known)]}
+
+
+def attempt(number: int, report: Report | None) -> dict[str, Any]:
+    """One attempt: whose fault its end was, why, when and where it ran."""
+    if report is None:
+        return {"attempt": number, "cause": "infrastructure", "reason": WITHOUT_A_WORD}
+    found = {
+        "attempt": number,
+        "cause": report.get("cause"),
+        "reason": what_went_wrong(report) if report["end_time"] else None,
+        "exitCodes": [task["exit_code"] for task in report["tasks"]],
+        "startTime": format_time(report["start_time"]),
+        "endTime": format_time(report["end_time"]) if report["end_time"] else None,
+        "host": report["host"],
+    }
+    return {key: value for key, value in found.items() if value not in (None, "", [])}
 
 
 def task_execution(task: TaskReport) -> dict[str, Any]:

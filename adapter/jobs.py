@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prominence_hpc.adapter.attempts import earlier_attempts, stream_of_attempt
 from prominence_hpc.adapter.cancellation import delete_jobs
 from prominence_hpc.adapter.describe import describe_job
 from prominence_hpc.adapter.refresh import refresh
@@ -113,6 +114,7 @@ def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[st
         submitted_document(workspace, job_id),
         read_report(folder / REPORT_FILE),
         lambda name: workspace.storage.temporary_url(prefix + name),
+        earlier_attempts(folder),
     )
     return document, listing.warnings
 
@@ -130,18 +132,25 @@ def submitted_document(workspace: Workspace, job_id: int) -> dict[str, Any]:
 
 
 def read_stream(
-    workspace: Workspace, job_id: int, stream: Stream
+    workspace: Workspace, job_id: int, stream: Stream, attempt: int | None = None
 ) -> tuple[JobRecord, Iterator[bytes]]:
-    """The job as of now, and what it has written so far, in blocks.
+    """The job as of now, and what it has written so far, in blocks; the last attempt of it, or one.
 
-    ConflictError where it has not started: there is nothing that could be read yet.
+    ConflictError where it has not started: there is nothing that could be read yet. NotFoundError
+    where there is no such attempt.
     """
     record = up_to_date(workspace, [job_id]).records[0]
     folder = job_folder(workspace.state, job_id)
-    if record.started is None and not record.final:
+    begun = record.started is not None or record.final
+    if attempt is not None:
+        path = stream_of_attempt(folder, job_id, attempt, stream, begun=begun)
+        if path != folder / stream:
+            return record, read_file(path)
+    # A job that waits for its next attempt has had one.
+    if not begun and not (folder / REPORT_FILE).exists():
         msg = f"Job {job_id} is {record.status}: it has written nothing yet."
         raise ConflictError(msg)
-    if record.final or record.handle is None:
+    if not begun or record.final or record.handle is None:
         return record, read_file(folder / stream)
     return record, workspace.backend(record.site).output(record.handle, folder, stream)
 

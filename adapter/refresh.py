@@ -137,8 +137,9 @@ def _report_matters(job: JobRecord, site: _Site, phases: bool) -> bool:
         return False
     if site.queue is None:
         return True
-    condition = _queue_state(job, site.queue).condition
-    return condition in _GONE or condition is Condition.HELD or phases
+    state = _queue_state(job, site.queue)
+    waits_again = state.condition is Condition.QUEUED and bool(state.restarts)
+    return state.condition in _GONE or state.condition is Condition.HELD or waits_again or phases
 
 
 def _queue_state(job: JobRecord, queue: Mapping[str, SchedulerState]) -> SchedulerState:
@@ -215,7 +216,11 @@ def _differs(job: JobRecord, verdict: Verdict) -> bool:
 def _to_cancel(
     jobs: Sequence[JobRecord], judged: Mapping[int, Verdict], site: _Site
 ) -> list[JobRecord]:
-    """Deleted jobs of which the scheduler was never told, and dead ones that it keeps on hold."""
+    """Deleted jobs of which the scheduler was never told, and dead ones that it keeps on hold.
+
+    A deleted job that waits in the queue has asked to be run again in the very moment in which it was
+    cancelled, and was put back.
+    """
     if site.queue is None:
         return []
     return [
@@ -224,9 +229,17 @@ def _to_cancel(
         if job.handle is not None
         and (
             (judged[job.id].final and _queue_state(job, site.queue).condition is Condition.HELD)
-            or (job.deleted and not job.cancelled and not judged[job.id].final)
+            or (
+                job.deleted
+                and not judged[job.id].final
+                and (not job.cancelled or _waits(job, site.queue))
+            )
         )
     ]
+
+
+def _waits(job: JobRecord, queue: Mapping[str, SchedulerState]) -> bool:
+    return _queue_state(job, queue).condition is Condition.QUEUED
 
 
 def _updated(job: JobRecord, verdict: Verdict | None) -> JobRecord:

@@ -36,6 +36,8 @@ DOCKER_ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 PATTERN_CHARACTERS = frozenset("*?[")
 # PROMINENCE asks its scheduler for 1000 "MB" (MiB there) per GB; nodes sold with N GB then fit N.
 MIB_PER_GB = 1000
+# What clocks, and a scheduler that has just decided, may differ by.
+CLOCK_SECONDS = 60
 OUTPUTS_FOLDER = "outputs"  # beside the plan, where the scheduler itself carries outputs home
 
 
@@ -49,6 +51,7 @@ class Identity:
     folder: Path
     runner: Path
     email: str | None = None  # of its user, where it is known
+    created: float = 0.0  # seconds since the epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,8 @@ def translate(
     memory_gb = memory_of(resources, cpus)
     staging_seconds = ceil(site.staging_minutes * 60)
     limit_seconds = resources.walltime * 60 + staging_seconds
+    retries = job.policies.maximum_retries or 0
+    queue_seconds = max(0, job.policies.maximum_time_in_queue or 0) * 60
     images, indices = images_of(job, places, carrier)
     plan = plans.Plan(
         job_id=identity.job_id,
@@ -171,6 +176,12 @@ def translate(
         outputs=tuple(output_of(item, places, carrier) for item in output_objects(job)),
         task_retries=job.policies.maximum_task_retries or 0,
         ignore_task_failures=job.policies.ignore_task_failures,
+        report_job_success_on_task_failure=job.policies.report_job_success_on_task_failure,
+        maximum_retries=retries,
+        # Every scheduler takes care of this by itself, but for what is in Slurm's way (its render.py).
+        start_before=identity.created + queue_seconds + CLOCK_SECONDS
+        if retries and queue_seconds
+        else None,
         ca_certificates=places.ca_certificates,
         environment=dict(site.environment),
         forwarded_environment={
@@ -203,6 +214,9 @@ def translate(
         moldable=moldable_of(resources),
         mails=bool(job.notifications) and site.mail == "scheduler",
         mail_address=identity.email if job.notifications and site.mail == "scheduler" else None,
+        maximum_retries=retries,
+        queue_limit_seconds=queue_seconds,
+        preemptible=job.policies.preemptible,
         transfer=carrier.transfer(),
     )
     return plan, submission

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from prominence_hpc.adapter.attempts import what_went_wrong
 from prominence_hpc.adapter.store.records import JobStatus
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.wrappers.report import Report
@@ -49,6 +50,7 @@ _EXPLAINED: dict[Cause, tuple[JobStatus, str]] = {
     Cause.PREEMPTED: ("killed", "Preempted by the scheduler"),
     Cause.NODE_FAILURE: ("failed", "Compute node failed"),
     Cause.REFUSED: ("failed", "The scheduler could not start the job"),
+    Cause.QUEUE_TIME: ("failed", "Maximum time in queue exceeded"),
 }
 # Holds that nobody will lift; any other may be.
 _TERMINAL_HOLDS = frozenset({Cause.WALLTIME, Cause.MEMORY, Cause.REFUSED})
@@ -114,7 +116,7 @@ def _by_scheduler(evidence: Evidence) -> Verdict:
         return _as_last_known(evidence, _silence(evidence))
     match evidence.queue.condition:
         case Condition.QUEUED:
-            return Verdict(status="idle", reason=evidence.queue.reason)
+            return Verdict(status="idle", reason=_why_it_waits(evidence.report, evidence.queue))
         case Condition.HELD:
             return _held(evidence, evidence.queue)
         case Condition.RUNNING:
@@ -124,6 +126,20 @@ def _by_scheduler(evidence: Evidence) -> Verdict:
             return _as_last_known(evidence, words)
         case Condition.ENDED | Condition.ABSENT:
             return _gone(evidence, evidence.queue)
+
+
+def _why_it_waits(report: Report | None, queue: SchedulerState) -> str:
+    """The scheduler's reason, after what has become of the attempt before, where there was one."""
+    if report is None or not queue.restarts:
+        return queue.reason
+    before = report["attempt"] + 1
+    if report["phase"] == "retrying":
+        most = before + report.get("retries_left", 1)
+        words = f"Attempt {before + 1} of {most} is waiting; attempt {before} failed: "
+    else:
+        words = f"Attempt {queue.restarts + 1} is waiting; attempt {before} "
+        words += "ended: " if report["outcome"] else ""
+    return ". ".join(filter(None, [words + what_went_wrong(report), queue.reason]))
 
 
 def _is_gone(evidence: Evidence) -> bool:
@@ -190,6 +206,8 @@ def _unexplained(evidence: Evidence, last: SchedulerState) -> Verdict:
     since = last.end_time or evidence.absent_since or evidence.now
     if -_WRONG_CLOCK_SECONDS < evidence.now - since < REPORT_GRACE_SECONDS:
         return _waiting_for_report(evidence, last, since)
+    if _retrying(evidence.report) and not _outdated(evidence.report, last):
+        return _not_run_again(evidence, evidence.report)
     status, words = _without_report(evidence, last)
     return Verdict(
         status=status,
@@ -246,6 +264,13 @@ def _as_reported(evidence: Evidence, report: Report) -> Verdict:
     )
 
 
+def _not_run_again(evidence: Evidence, report: Report) -> Verdict:
+    """The attempt was to be followed by another one, and the scheduler does not know of that."""
+    words = "not run again: the attempt ended before that could be asked for"
+    reason = f"{what_went_wrong(report)}; {words}"
+    return replace(_as_reported(evidence, report), reason=reason)
+
+
 def _as_last_known(evidence: Evidence, reason: str) -> Verdict:
     return Verdict(
         status=evidence.status,
@@ -259,11 +284,19 @@ def _finished(report: Report | None) -> TypeGuard[Report]:
     return report is not None and report["phase"] == "finished"
 
 
+def _retrying(report: Report | None) -> TypeGuard[Report]:
+    return report is not None and report["phase"] == "retrying"
+
+
 def _outdated(report: Report, state: SchedulerState) -> bool:
     """Whether the report is of an earlier attempt than the one that the scheduler speaks of.
 
     A job that is started anew keeps its folder, and the old report until the wrapper runs again.
     """
+    if state.restarts is not None:
+        waits = state.condition in (Condition.QUEUED, Condition.HELD)
+        if report["attempt"] < state.restarts - waits:
+            return True
     last_sign = report["end_time"] or report["update_time"]
     return state.start_time is not None and last_sign < state.start_time - _SKEW_SECONDS
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from prominence_hpc.adapter.jobs import up_to_date
+from prominence_hpc.adapter.jobs import submitted_document, up_to_date
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.watch import pause_seconds
@@ -62,6 +62,9 @@ def held(records: Sequence[JobRecord]) -> list[str]:
 
 
 def failed_tasks(workspace: Workspace, record: JobRecord) -> bool:
-    """Whether a task of a finished job ended with anything but 0."""
+    """Whether a task of a finished job ended with anything but 0, and the job does not put up with it."""
     report = reports.read(job_folder(workspace.state, record.id) / REPORT_FILE)
-    return report is not None and bool(reports.failed_tasks(report))
+    if report is None or not reports.failed_tasks(report):
+        return False
+    policies = submitted_document(workspace, record.id).get("policies") or {}
+    return not policies.get("reportJobSuccessOnTaskFailure")

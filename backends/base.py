@@ -76,6 +76,10 @@ class Submission:
     # An e-mail of the scheduler's own at the job's end; no address: wherever it sends a user's.
     mails: bool = False
     mail_address: str | None = None
+    # How often the wrapper may ask for another start, by its exit code or on the node itself.
+    maximum_retries: int = 0
+    queue_limit_seconds: int = 0  # it fails where it has waited so long; 0: no limit
+    preemptible: bool = False
     transfer: Transfer = Transfer()
 
     def sized(self, cpus: int) -> "Submission":
@@ -109,6 +113,7 @@ class Cause(Enum):
     NODE_FAILURE = "node-failure"
     PREEMPTED = "preempted"
     REFUSED = "refused"  # the scheduler could not start it
+    QUEUE_TIME = "queue-time"  # it has waited for longer than it was to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,8 @@ class SchedulerState:
     start_time: float | None = None
     end_time: float | None = None
     nodes: tuple[str, ...] = ()
+    # How often it was started before: of a job that waits, all its starts; None: not said.
+    restarts: int | None = None
 
 
 class Channel(Protocol):

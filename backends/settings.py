@@ -38,6 +38,7 @@ class SiteSettings:
     disk_option: str | None = None
     # Written into every job: "#SBATCH" options without the prefix, or submit description lines.
     directives: tuple[str, ...] = ()
+    preemptible_directives: tuple[str, ...] = ()  # after those, in jobs that may be preempted
     prologue: tuple[
         str, ...
     ] = ()  # shell lines of job.sh before the wrapper: "module load apptainer"

@@ -8,6 +8,7 @@ import click
 from prominence_hpc.cli.flags import flag_options
 from prominence_hpc.cli.ids import JobReference
 from prominence_hpc.cli.output import warn
+from prominence_hpc.errors import UsageError
 
 if TYPE_CHECKING:
     from prominence_hpc.adapter.remote.follow import LogName
@@ -22,30 +23,43 @@ tail_option = click.option(
 node_option = click.option(
     "-n", "--node", type=int, default=0, metavar="N", help="Of node N of the job, from 0."
 )
+attempt_option = click.option(
+    "--attempt",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of attempt N of a job that was run again, from 1.  [default: the last]",
+)
 
 
 @click.command("stdout", cls=JobReference)
 @tail_option
 @node_option
+@attempt_option
 @flag_options
 @click.argument("job_id", metavar="[job] ID", type=int)
-def stdout_command(*, job_id: int, tail: bool, node: int) -> None:
+def stdout_command(*, job_id: int, tail: bool, node: int, attempt: int | None) -> None:
     """Print what a job's tasks have written to standard output, while it runs or after."""
-    print_stream(job_id, "stdout", tail=tail, node=node)
+    print_stream(job_id, "stdout", tail=tail, node=node, attempt=attempt)
 
 
 @click.command("stderr", cls=JobReference)
 @tail_option
 @node_option
+@attempt_option
 @flag_options
 @click.argument("job_id", metavar="[job] ID", type=int)
-def stderr_command(*, job_id: int, tail: bool, node: int) -> None:
+def stderr_command(*, job_id: int, tail: bool, node: int, attempt: int | None) -> None:
     """Print what a job's tasks have written to standard error, while it runs or after."""
-    print_stream(job_id, "stderr", tail=tail, node=node)
+    print_stream(job_id, "stderr", tail=tail, node=node, attempt=attempt)
 
 
-def print_stream(job_id: int, stream: "Stream", *, tail: bool, node: int) -> None:
+def print_stream(
+    job_id: int, stream: "Stream", *, tail: bool, node: int, attempt: int | None
+) -> None:
     """Bytes as they are: a job's output need not be text."""
+    if tail and attempt is not None:
+        msg = "--tail goes on to the last attempt of a job: give either --tail or --attempt."
+        raise UsageError(msg)
     from prominence_hpc.adapter.jobs import read_stream
     from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow
     from prominence_hpc.cli.session import workspace
@@ -58,7 +72,7 @@ def print_stream(job_id: int, stream: "Stream", *, tail: bool, node: int) -> Non
             for _, block in follow(session, job_id, [stream], warn):
                 write(block)
         return
-    record, blocks = read_stream(session, job_id, stream)
+    record, blocks = read_stream(session, job_id, stream, attempt)
     written = sum(map(write, blocks))
     if not written and record.status == "failed":
         warn(f"Job {job_id} failed and wrote nothing: {record.status_reason}")

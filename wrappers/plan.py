@@ -166,6 +166,12 @@ class Plan:
     outputs: tuple[Output, ...] = ()
     task_retries: int = 0
     ignore_task_failures: bool = False
+    report_job_success_on_task_failure: bool = False
+    maximum_retries: int = (
+        0  # of the whole job, after failures of its tasks or of what is around them
+    )
+    # A first attempt later than this (seconds since the epoch) has waited too long; None: never.
+    start_before: float | None = None
     parameters: dict[str, str] = field(default_factory=dict)  # become PROMINENCE_PARAMETER_*
     environment: dict[str, str] = field(default_factory=dict)  # the site's, for every task
     # The user's own, from the login node, for the wrapper itself and for every task: before the

@@ -12,6 +12,7 @@ from prominence_hpc.wrappers.plan import TaskType
 
 __all__ = [
     "REPORT_VERSION",
+    "RETRY_EXIT_CODE",
     "OutputReport",
     "Report",
     "TaskReport",
@@ -21,9 +22,15 @@ __all__ = [
 ]
 
 REPORT_VERSION = 1
+# How a wrapper ends whose job is to be started again, where the scheduler goes by that.
+RETRY_EXIT_CODE = 12
 
-Phase = Literal["starting", "stage-in", "tasks", "stage-out", "finished"]
+# "retrying": the attempt has ended as the outcome says, and the scheduler is to start another one.
+Phase = Literal["starting", "stage-in", "tasks", "stage-out", "retrying", "finished"]
 Outcome = Literal["completed", "failed", "killed"]
+# Whose fault the end was: a task's non-zero exit, anything around the tasks, a limit of the job
+# itself, the scheduler (cancelled, preempted); empty: nobody's.
+FaultOf = Literal["", "task", "infrastructure", "limit", "scheduler"]
 
 
 class TaskReport(TypedDict):
@@ -76,9 +83,11 @@ class Report(TypedDict):
     job_id: int
     attempt: int  # 0, then one more for each time the scheduler started the job anew
     phase: Phase
-    outcome: Outcome | None  # set when phase is "finished"
+    outcome: Outcome | None  # set when phase is "retrying" or "finished"
     reason: str  # the contract's words, such as "Artifact download failed"; empty when completed
     detail: str  # one sentence more: which artifact, which error; no URL carries its query string
+    cause: NotRequired[FaultOf]
+    retries_left: NotRequired[int]  # with phase "retrying": of the job, the next one included
     host: str
     start_time: float
     update_time: float

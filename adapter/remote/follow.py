@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from prominence_hpc.adapter.attempts import FOLDER as ATTEMPTS
 from prominence_hpc.adapter.jobs import submitted_document, up_to_date
 from prominence_hpc.adapter.remote.reach import visit_job
 from prominence_hpc.adapter.remote.target import check_node
@@ -111,6 +112,9 @@ class Following:
     offsets: dict[LogName, int]
     note: Note
     told: set[str] = field(default_factory=set)
+    # Where the streams go as soon as the next attempt has begun, and which of them have gone.
+    aside: Path | None = None
+    gone: set[LogName] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:
@@ -147,12 +151,22 @@ class Following:
 
     def begin_anew(self) -> None:
         """A job that was put back into the queue writes its streams anew."""
-        if any(self.offsets.values()):
-            self.note(f"job {self.job_id} was put back into the queue: it will begin anew")
-            kept = "wrapper.log"  # which the wrapper goes on with, where its folder is the same
-            for name in self.offsets:
-                if name != kept or not self.backend().writes_into_folder:
-                    self.offsets[name] = 0
+        if self.aside is not None or not any(self.offsets.values()):
+            return
+        self.note(f"job {self.job_id} was put back into the queue: it will begin anew")
+        report = read_report(self.folder / REPORT_FILE)
+        if report is not None and self.backend().writes_into_folder:
+            # Until the wrapper puts them aside they are the last attempt's still.
+            self.aside, self.gone = self.folder / ATTEMPTS / str(report["attempt"] + 1), set()
+        else:
+            self.offsets = dict.fromkeys(self.offsets, 0)
+
+    def look_aside(self) -> None:
+        """Go on at the beginning of streams whose earlier content was put aside."""
+        if self.aside is not None and self.aside.exists():
+            for name in self.offsets.keys() - self.gone:
+                self.offsets[name] = 0
+            self.aside = None
 
     def backend(self) -> Backend:
         return self.workspace.backend(self.workspace.store.get(self.job_id).site)
@@ -163,6 +177,7 @@ class Following:
         else:
             yield from self.as_the_node_sends()
             self.wait_for_files(record)
+            yield from self.new_pieces()
 
     def as_files_grow(self) -> Iterator[Piece]:
         """What is appended in the job's folder, until the job does not run any more."""
@@ -189,6 +204,7 @@ class Following:
 
     def new_pieces(self) -> Iterator[Piece]:
         """What the files have beyond what was read."""
+        self.look_aside()
         for name in self.offsets:
             while data := read_from(self.folder / name, self.offsets[name]):
                 self.offsets[name] += len(data)
@@ -202,6 +218,7 @@ class Following:
         except OSError:
             return
         if size < self.offsets[name]:
+            self.gone.add(name)
             self.begins_anew(name)
 
     def begins_anew(self, name: LogName) -> None:

@@ -2,14 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from prominence_hpc.adapter.spec.job import (
-    Job,
-    Placement,
-    Policies,
-    Resources,
-    StorageMount,
-    Task,
-)
+from prominence_hpc.adapter.spec.job import Job, Resources, StorageMount, Task
 from prominence_hpc.adapter.spec.rules import MPI_TYPES
 from prominence_hpc.adapter.translate import SIF_SUFFIXES
 from prominence_hpc.errors import Problem, SpecError
@@ -35,10 +28,7 @@ def refuse_unsupported(
     What changes nothing for this job passes: policies of workflows, policies for the other nodes of
     a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
     """
-    problems = [
-        *unsupported_resources(job.resources, backend),
-        *unsupported_policies(job.policies),
-    ]
+    problems = list(unsupported_resources(job.resources, backend))
     for index, task in enumerate(job.tasks):
         problems += unsupported_task(task, f"tasks[{index}]")
         problems += unsupported_image(task, f"tasks[{index}]", runtimes)
@@ -132,27 +122,3 @@ def unsupported_by_udocker(job: Job, task: Task, path: str) -> Iterator[Problem]
     if job.resources.gpus:
         message = "containers of udocker are not given GPUs; write singularity"
         yield Problem(f"{path}.runtime", message)
-
-
-def unsupported_policies(policies: Policies) -> Iterator[Problem]:
-    if policies.maximum_retries is not None:
-        message = "this version does not rerun whole jobs; maximumTaskRetries reruns failing tasks"
-        yield Problem("policies.maximumRetries", message)
-    if policies.maximum_time_in_queue not in (None, -1, 0):
-        message = "this version cannot limit the time in the queue; give -1, or leave it out"
-        yield Problem("policies.maximumTimeInQueue", message)
-    if policies.placement is not None:
-        yield from unsupported_placement(policies.placement)
-
-
-def unsupported_placement(placement: Placement) -> Iterator[Problem]:
-    message = "this version cannot choose among sites; leave placement out"
-    wanted = {
-        "requirements.sites": placement.required_sites,
-        "requirements.regions": placement.required_regions,
-        "preferences.sites": placement.preferred_sites,
-        "preferences.regions": placement.preferred_regions,
-    }
-    for key, names in wanted.items():
-        if names:
-            yield Problem(f"policies.placement.{key}", message)

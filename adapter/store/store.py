@@ -30,6 +30,9 @@ _VALUES_AT_ONCE = 900
 # SQLite's integers have 64 bits, sign included.
 _IDS = 1 << 63
 
+# A job that was left in the queue is listed for so long after its end: PROMINENCE's own limit.
+LEFT_IN_QUEUE_SECONDS = 90 * 86400
+
 # "listed": what a plain ``list`` shows: not ended, or left in the queue and not yet removed.
 Which = Literal["listed", "completed", "all"]
 
@@ -319,8 +322,14 @@ def _conditions(
     name: str | None,
     labels: Mapping[str, str],
 ) -> tuple[str, list[Any]]:
-    terms = {"listed": [schema.LISTED], "completed": ["final = 1"], "all": ["1"]}[which]
+    terms = {
+        "listed": [schema.LISTED, "(final = 0 OR COALESCE(ended, created) > ?)"],
+        "completed": ["final = 1"],
+        "all": ["1"],
+    }[which]
     values: list[Any] = []
+    if which == "listed":
+        values.append(time.time() - LEFT_IN_QUEUE_SECONDS)
     if statuses is not None:
         terms.append(f"status IN ({', '.join('?' * len(statuses))})")
         values += statuses

@@ -6,9 +6,13 @@ from typing import Any
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.backends.htcondor.states import HOLD_CAUSES, JOB_STATUS
 
-__all__ = ["STATE_ATTRIBUTES", "Record", "handle_of", "state_of"]
+__all__ = ["QUEUE_LIMIT_ATTRIBUTE", "STATE_ATTRIBUTES", "Record", "handle_of", "state_of"]
 
 Record = Mapping[str, Any]
+
+# How many seconds a job may be idle, where that is limited. HTCondor repeats the expression that
+# removed a job in its RemoveReason, and with it this name.
+QUEUE_LIMIT_ATTRIBUTE = "ProminenceQueueLimitSeconds"
 
 # The attributes that :func:`state_of` reads.
 STATE_ATTRIBUTES = (
@@ -27,6 +31,7 @@ STATE_ATTRIBUTES = (
     "EnteredCurrentStatus",
     "RemoteHost",
     "LastRemoteHost",
+    "NumJobStarts",
 )
 
 
@@ -54,22 +59,27 @@ def state_of(record: Record) -> SchedulerState:
         if condition is Condition.HELD and began
         else None,
         nodes=_nodes(record, "RemoteHost") if condition is Condition.RUNNING else (),
+        restarts=_restarts(record, condition),
     )
 
 
 def _ended(record: Record, cause: Cause) -> SchedulerState:
     code = record.get("ExitCode")
+    reason = str(record.get("RemoveReason", ""))
+    if cause is Cause.CANCELLED and QUEUE_LIMIT_ATTRIBUTE in reason:
+        cause, code = Cause.QUEUE_TIME, None
     if cause is Cause.EXITED and record.get("ExitBySignal") is True:
         cause, code = Cause.SIGNALED, 128 + int(record.get("ExitSignal", 0))
     return SchedulerState(
         condition=Condition.ENDED,
         raw=str(record["JobStatus"]),
-        reason=str(record.get("RemoveReason", "")) if cause is Cause.CANCELLED else "",
+        reason=reason if cause is Cause.CANCELLED else "",
         cause=cause,
         exit_code=None if code is None or cause is Cause.CANCELLED else int(code),
         start_time=_time(record, "JobCurrentStartDate"),
         end_time=_time(record, "CompletionDate") or _time(record, "EnteredCurrentStatus"),
         nodes=_nodes(record, "LastRemoteHost") or _nodes(record, "RemoteHost"),
+        restarts=_restarts(record, Condition.ENDED),
     )
 
 
@@ -86,6 +96,15 @@ def _why_idle(rejection: str) -> str:
     if rejection == "no match found":
         return f"No slot of the pool matches its request so far ({rejection})"
     return rejection
+
+
+def _restarts(record: Record, condition: Condition) -> int | None:
+    """Starts before the one that is spoken of; NumJobStarts counts those that have executed."""
+    starts = record.get("NumJobStarts")
+    if not isinstance(starts, int):
+        return None
+    waits = condition in (Condition.QUEUED, Condition.HELD)
+    return starts if waits else max(0, starts - 1)
 
 
 def _time(record: Record, name: str) -> float | None:

@@ -5,9 +5,11 @@ import shlex
 from prominence_hpc.backends.base import Submission
 from prominence_hpc.backends.htcondor.gpus import require_gpus
 from prominence_hpc.backends.htcondor.moldable import request_cpus, request_memory
+from prominence_hpc.backends.htcondor.parse import QUEUE_LIMIT_ATTRIBUTE
 from prominence_hpc.backends.htcondor.quoting import classad_list, classad_string, submit_value
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ConfigError
+from prominence_hpc.wrappers.report import RETRY_EXIT_CODE
 
 __all__ = [
     "FENCE_SECONDS",
@@ -23,6 +25,8 @@ FENCE_SECONDS = 120
 
 # What comes back from the node beside the standard streams.
 RESULTS = ("report.json", "wrapper.log")
+# … and, of a job that may be run again, what its earlier attempts left: each in a folder of its own.
+ATTEMPTS = "attempts"
 
 
 def submit_description(
@@ -40,13 +44,18 @@ def submit_description(
     }
     lines = _commands(submission) | sizes | _attributes(submission)
     text = "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
-    site = "".join(f"{_one_line(directive)}\n" for directive in settings.directives)
+    directives = settings.directives
+    if submission.preemptible:
+        directives += settings.preemptible_directives
+    site = "".join(f"{_one_line(directive)}\n" for directive in directives)
     return f"{text}{site}queue\n"
 
 
 def prologue(submission: Submission, settings: SiteSettings) -> list[str]:
     """Shell lines before the runner: a job whose results are not there is held instead of ended."""
     folders = [name for name, _ in submission.transfer.outputs]
+    if submission.maximum_retries:
+        folders.append(ATTEMPTS)
     return [
         "umask 077",
         # HTCondor sets none of these; bash has a PATH, and does not pass it on by itself.
@@ -77,7 +86,13 @@ def _commands(submission: Submission) -> dict[str, str | None]:
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
         "transfer_input_files": _names(["plan.json", *staged_inputs(submission)]),
-        "transfer_output_files": _names([*RESULTS, *staged_outputs(submission)]),
+        "transfer_output_files": _names(
+            [
+                *RESULTS,
+                *((ATTEMPTS,) if submission.maximum_retries else ()),
+                *staged_outputs(submission),
+            ]
+        ),
         "output": "stdout",
         "error": "stderr",
         "log": "job.log",
@@ -85,6 +100,8 @@ def _commands(submission: Submission) -> dict[str, str | None]:
         "request_disk": f"{submission.disk_mib}M",
         "allowed_execute_duration": None if limit is None else str(limit),
         "priority": None if submission.priority is None else str(submission.priority),
+        "on_exit_remove": _on_exit_remove(submission),
+        "periodic_remove": _periodic_remove(submission),
         **_mail(submission),
     }
 
@@ -100,12 +117,30 @@ def _mail(submission: Submission) -> dict[str, str | None]:
     }
 
 
+def _on_exit_remove(submission: Submission) -> str | None:
+    """False where the job is to be run again: NumJobCompletions counts this end already."""
+    if not submission.maximum_retries:
+        return None
+    ended = f"ExitCode =!= {RETRY_EXIT_CODE}"  # undefined of a job that died of a signal
+    return f"({ended}) || (NumJobCompletions > {submission.maximum_retries})"
+
+
+def _periodic_remove(submission: Submission) -> str | None:
+    """A job that is idle goes after so long; :mod:`.parse` knows the attribute in the reason."""
+    if not submission.queue_limit_seconds:
+        return None
+    return f"(JobStatus == 1) && (time() - EnteredCurrentStatus > {QUEUE_LIMIT_ATTRIBUTE})"
+
+
 def _attributes(submission: Submission) -> dict[str, str | None]:
     labels = [f"{key}={value}" for key, value in sorted(submission.labels.items())]
     return {
         "My.JobBatchName": classad_string(submission.name or f"prominence-{submission.job_id}"),
         "My.ProminenceTag": classad_string(submission.tag),
         "My.ProminenceId": str(submission.job_id),
+        f"My.{QUEUE_LIMIT_ATTRIBUTE}": str(submission.queue_limit_seconds)
+        if submission.queue_limit_seconds
+        else None,
         # A list, not an attribute each: names of attributes do not tell "a" from "A".
         "My.ProminenceLabels": classad_list(labels),
     }

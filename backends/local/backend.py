@@ -24,6 +24,7 @@ from prominence_hpc.backends.run_command import Completed, run_command
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendError
 from prominence_hpc.wrappers.job_script import render_job_script
+from prominence_hpc.wrappers.report import RETRY_EXIT_CODE
 
 __all__ = ["LocalBackend"]
 
@@ -35,11 +36,13 @@ _HANDLE = re.compile(r"[0-9a-f]{32}")
 
 
 class LocalBackend:
-    """Background processes on this machine, ``settings.slots`` at once, first come, first served.
+    """Background processes on this machine, ``settings.slots`` at once.
+
+    The one of the highest priority begins first, and among equals the one that came first.
 
     A job's handle is its tag. Its record, kept by the launcher, is ``local/jobs/…/TAG`` in the
     state folder; what was asked for is ``local.json`` in the job's folder. Resources are not
-    reserved, priorities not heeded.
+    reserved.
     """
 
     name = "local"
@@ -126,6 +129,9 @@ class LocalBackend:
             "slots_folder": str(self._folder / f"slots-{os.uname().nodename}"),
             "slots": self._settings.slots or len(os.sched_getaffinity(0)),
             "limit_seconds": submission.limit_seconds,
+            "queue_limit_seconds": submission.queue_limit_seconds,
+            "maximum_retries": submission.maximum_retries,
+            "retry_exit_code": RETRY_EXIT_CODE,
             "grace_seconds": _GRACE_SECONDS,
             "environment": environment,
         }

@@ -27,12 +27,19 @@ CLAIMED_BY_ANOTHER = 3
 _LOOK_SECONDS = 0.1
 _ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _WATCHED = (signal.SIGCHLD, *_ASKED_TO_END)
+# … and others at most.
+_SELDOM_SECONDS = 2.0
+_HIGHEST_PRIORITY = 10**11
 _FOREVER = 10.0 * 365 * 86400
 _CANNOT_EXECUTE = 126  # as a shell has it
 
 
 class Cancelled(Exception):
     """A signal asked the launcher to end while its job was waiting for a slot."""
+
+
+class WaitedTooLong(Exception):
+    """The job was not to wait so long for a slot."""
 
 
 def main() -> int:
@@ -81,6 +88,7 @@ class Launcher:
             "end_time": None,
             "cause": "none",
             "exit_code": None,
+            "restarts": 0,
             "folder": ticket["folder"],
         }
 
@@ -97,39 +105,75 @@ class Launcher:
         return True
 
     def run(self) -> None:
-        """Wait for a slot, run the job, keep the record."""
+        """Run the job, again where it asks for that and may, and keep the record."""
+        for number in _ASKED_TO_END:
+            signal.signal(number, _raise_cancelled)
         try:
-            for number in _ASKED_TO_END:
-                signal.signal(number, _raise_cancelled)
-            slot = self._take_slot()
-            signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+            while self._run_once():
+                restarts = self._record["restarts"] + 1
+                self._update(state="queued", start_time=None, restarts=restarts)
         except Cancelled:
             self._update(state="ended", cause="cancelled", end_time=time.time())
-            return
+        except WaitedTooLong:
+            self._update(state="ended", cause="queue-time", end_time=time.time())
+
+    def _run_once(self) -> bool:
+        """Wait for a slot and run the job; whether it is to be run once more."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)  # what came meanwhile comes now
+        slot = self._take_slot()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
         child = self._start()
         self._update(state="running", start_time=time.time())
         status = self._watch(child)
         self._end(child)
         cause, exit_code = self._verdict(status)
+        again = (cause, exit_code) == ("exited", self._ticket["retry_exit_code"])
+        if again and self._record["restarts"] < self._ticket["maximum_retries"]:
+            os.close(slot)
+            return True
         self._update(state="ended", cause=cause, exit_code=exit_code, end_time=time.time())
         os.close(slot)
+        return False
 
     def _take_slot(self) -> int:
         """A locked file, one of as many as there are slots; the kernel frees it when we end."""
         folder = self._ticket["slots_folder"]
-        os.makedirs(folder, exist_ok=True)
-        line = _open_lock(f"{folder}/line")
-        fcntl.flock(line, fcntl.LOCK_EX)  # first come, first served: the kernel keeps the order
+        os.makedirs(f"{folder}/waiting", exist_ok=True)
+        limit = self._ticket["queue_limit_seconds"]
+        deadline = time.monotonic() + (limit or _FOREVER)
+        place, lock = self._line_up(f"{folder}/waiting")
         try:
             while True:
-                for number in range(self._ticket["slots"]):
-                    slot = _open_lock(f"{folder}/{number}")
-                    if _locked_now(slot):
-                        return slot
-                    os.close(slot)
-                time.sleep(_LOOK_SECONDS)
+                ahead = _ahead_of(place)
+                slot = None if ahead else self._free_slot(folder)
+                if slot is not None:
+                    return slot
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WaitedTooLong
+                # Those further back look less often: hundreds may wait.
+                time.sleep(min(_LOOK_SECONDS * (1 + ahead), _SELDOM_SECONDS, left))
         finally:
-            os.close(line)
+            os.unlink(place)
+            os.close(lock)
+
+    def _line_up(self, folder: str) -> tuple[str, int]:
+        """A file whose name says when it is our turn, and whose lock that we are there to take it."""
+        rank = _HIGHEST_PRIORITY - (self._ticket["priority"] or 0)
+        name = f"{rank:012d}-{time.time_ns():020d}-{os.getpid()}"
+        path = f"{folder}/{name}"
+        file = _open_lock(f"{folder}/.{name}")
+        _locked_now(file)
+        os.rename(f"{folder}/.{name}", path)
+        return path, file
+
+    def _free_slot(self, folder: str) -> int | None:
+        for number in range(self._ticket["slots"]):
+            slot = _open_lock(f"{folder}/{number}")
+            if _locked_now(slot):
+                return slot
+            os.close(slot)
+        return None
 
     def _start(self) -> int:
         child = os.fork()
@@ -150,10 +194,12 @@ class Launcher:
                 signal.signal(ignored, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             for number, name in ((1, "stdout"), (2, "stderr")):
-                file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                # An earlier attempt's: the wrapper moves what that has written.
+                file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 os.dup2(file, number)
             script = f"{self._ticket['folder']}/job.sh"
-            os.execve(script, [script], self._ticket["environment"])
+            restarts = {"PROMINENCE_RESTART_COUNT": str(self._record["restarts"])}
+            os.execve(script, [script], {**self._ticket["environment"], **restarts})
         except OSError as error:
             os.write(2, f"prominence: job.sh cannot be run: {error.strerror}\n".encode())
         os._exit(_CANNOT_EXECUTE)
@@ -215,6 +261,32 @@ def _locked_now(file: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _ahead_of(place: str) -> int:
+    """How many are before us in the line. The first is removed where nobody holds it any more."""
+    folder, _, ours = place.rpartition("/")
+    before = sorted(name for name in os.listdir(folder) if name < ours and name[0] != ".")
+    if before and _is_abandoned(f"{folder}/{before[0]}"):
+        return len(before) - 1
+    return len(before)
+
+
+def _is_abandoned(path: str) -> bool:
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if not _locked_now(file):
+            return False
+        try:  # noqa: SIM105 - see the imports
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # another in the line was faster
+        return True
+    finally:
+        os.close(file)
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -31,6 +31,7 @@ class Record:
     end_time: float | None
     cause: str
     exit_code: int | None
+    restarts: int = 0
 
 
 def read_record(path: Path) -> Record | None:
@@ -39,7 +40,9 @@ def read_record(path: Path) -> Record | None:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return Record(**{name: document[name] for name in Record.__dataclass_fields__})
+    return Record(
+        **{name: document[name] for name in Record.__dataclass_fields__ if name in document}
+    )
 
 
 def state_of(record: Record) -> SchedulerState:
@@ -54,6 +57,7 @@ def state_of(record: Record) -> SchedulerState:
             start_time=record.start_time,
             end_time=record.end_time,
             nodes=nodes,
+            restarts=record.restarts,
         )
     if record.host != os.uname().nodename:
         reason = f"runs on {record.host}; ask there"
@@ -66,10 +70,15 @@ def state_of(record: Record) -> SchedulerState:
             cause=Cause.NODE_FAILURE,
             start_time=record.start_time,
             nodes=nodes,
+            restarts=record.restarts,
         )
     condition = Condition.RUNNING if record.state == "running" else Condition.QUEUED
     return SchedulerState(
-        condition=condition, raw=record.state, start_time=record.start_time, nodes=nodes
+        condition=condition,
+        raw=record.state,
+        start_time=record.start_time,
+        nodes=nodes,
+        restarts=record.restarts,
     )
 
 

@@ -1,5 +1,6 @@
 """The Slurm backend: writes job.sh, and leaves what is said to Slurm to a :mod:`.transport`."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from prominence_hpc.backends.base import (
     Submission,
 )
 from prominence_hpc.backends.command_shell import CommandShell
+from prominence_hpc.backends.environment import SYSTEM_PATH
 from prominence_hpc.backends.job_folder import read_stream, write_private
+from prominence_hpc.backends.run_command import find_program
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import render
 from prominence_hpc.backends.slurm.commands import Commands, slurm_environment
@@ -58,10 +61,11 @@ class SlurmBackend:
 
     def job_script(self, submission: Submission) -> str:
         """The text of job.sh; sbatch takes a copy of it, so every path in it is absolute."""
-        redirection = ["exec >stdout 2>stderr"] if render.redirects_itself(submission) else []
+        redirection = ["exec >>stdout 2>>stderr"] if render.redirects_itself(submission) else []
+        path = _path_of_slurm() if submission.maximum_retries else []
         return render_job_script(
             render.directives(submission, self._settings),
-            [*redirection, *self._settings.prologue],
+            [*redirection, *path, *self._settings.prologue],
             str(submission.runner),
             str(submission.folder / "plan.json"),
         )
@@ -118,6 +122,15 @@ class SlurmBackend:
             host_ca_files=_files(settings.ssh_host_ca),
             timeout_seconds=settings.shell_timeout_seconds,
         )
+
+
+def _path_of_slurm() -> list[str]:
+    """A line that lets the node find scontrol, where Slurm's programs are in a place of their own."""
+    sbatch = find_program("sbatch")
+    folder = "" if sbatch is None else str(Path(sbatch).parent)
+    if not folder or folder in SYSTEM_PATH.split(":"):
+        return []
+    return [f'export PATH="$PATH":{shlex.quote(folder)}']
 
 
 def _files(path: str | None) -> tuple[Path, ...]:

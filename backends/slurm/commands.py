@@ -50,7 +50,7 @@ class Commands:
 
     def states(self, handles: Sequence[str]) -> dict[str, SchedulerState]:  # noqa: ARG002
         """See :meth:`.Transport.states`; one call for any number."""
-        return parse.parse_states(self._ask(render.squeue_argv()))
+        return parse.parse_queue(self._ask(render.squeue_argv()))
 
     def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Transport.history`."""

@@ -16,12 +16,17 @@ def _comma_separated(text: str) -> list[str]:
     return text.split(",")
 
 
+def _is_given(_: str) -> bool:
+    return True
+
+
 # sbatch's option, and how pyslurm calls it and takes it. Another option is submitted by sbatch.
 _ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "account": ("account", str),
     "chdir": ("working_directory", str),
     "comment": ("comment", str),
     "cpus-per-task": ("cpus_per_task", int),
+    "deadline": ("deadline", str),
     "error": ("standard_error", str),
     "job-name": ("name", str),
     "mail-type": ("mail_types", _comma_separated),
@@ -30,9 +35,11 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "nice": ("nice", int),
     "nodes": ("nodes", str),
     "ntasks-per-node": ("ntasks_per_node", int),
+    "open-mode": ("log_files_open_mode", str),
     "output": ("standard_output", str),
     "partition": ("partitions", _comma_separated),
     "qos": ("qos", str),
+    "requeue": ("is_requeueable", _is_given),
     "time": ("time_limit", int),  # minutes
 }
 # How the launchers of MPI are told to start processes on the job's other nodes: by srun, in a step that

@@ -87,10 +87,10 @@ def _submit(pyslurm: Any, request: Request) -> str:
 
 
 def _states(pyslurm: Any, request: Request) -> list[str]:
-    """A line for each of the user's jobs, as :func:`.parse.parse_states` reads it."""
+    """A line for each of the user's jobs, as :func:`.parse.parse_queue` reads it."""
     jobs = (_job(pyslurm, handle) for handle in request["handles"])
     ours = (job for job in jobs if job is not None and job.user_id == os.getuid())
-    return [_line(job, job.allocated_nodes, job.state_reason) for job in ours]
+    return [_queue_line(job) for job in ours]
 
 
 def _job(pyslurm: Any, handle: str) -> Any:
@@ -110,6 +110,11 @@ def _history(pyslurm: Any, request: Request) -> list[str]:
     )
     jobs: Iterable[Any] = pyslurm.db.Jobs.load(chosen).values()
     return [_line(job, job.nodelist, job.state_reason) for job in jobs]
+
+
+def _queue_line(job: Any) -> str:
+    number, _, rest = _line(job, job.allocated_nodes, job.state_reason).partition("|")
+    return f"{number}|{job.requeue_count or 0}|{rest}"
 
 
 def _line(job: Any, nodes: str | None, reason: str | None) -> str:

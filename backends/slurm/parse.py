@@ -1,13 +1,14 @@
 """What squeue, sacct and sbatch print, read: pure functions. :mod:`.render` asks for the formats."""
 
 import re
+from dataclasses import replace
 
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.backends.slurm.hostlist import expand_hostlist
 from prominence_hpc.backends.slurm.reasons import explained, is_held
 from prominence_hpc.backends.slurm.states import LAUNCH_FAILED_SIGNAL, STATES
 
-__all__ = ["parse_job_id", "parse_states", "parse_tags"]
+__all__ = ["parse_job_id", "parse_queue", "parse_states", "parse_tags"]
 
 _FIELDS = 7
 # "4711", or "4711;cluster" where the site has several.
@@ -29,11 +30,25 @@ def parse_job_id(text: str) -> str | None:
     return None
 
 
+def parse_queue(text: str) -> dict[str, SchedulerState]:
+    """What squeue prints: lines ``ID|RESTARTS|STATE|…``, the rest as for :func:`parse_states`.
+
+    sacct has no restarts before Slurm 23.11: it is not asked for them.
+    """
+    states = {}
+    for line in text.splitlines():
+        fields = line.split("|", _FIELDS)
+        if len(fields) == _FIELDS + 1 and fields[0].isdecimal():
+            restarts = int(fields[1]) if fields[1].isdecimal() else None
+            states[fields[0]] = replace(_state(*fields[2:]), restarts=restarts)
+    return states
+
+
 def parse_states(text: str) -> dict[str, SchedulerState]:
     """Lines ``ID|STATE|START|END|EXIT:SIGNAL|NODES|REASON``, times in seconds since the epoch.
 
-    Lines that are none of these (a site's banner) are skipped. Both squeue and sacct are asked in
-    this form; the reason comes last because it alone may hold any character.
+    Lines that are none of these (a site's banner) are skipped. The reason comes last because it
+    alone may hold any character.
     """
     states = {}
     for line in text.splitlines():
@@ -93,7 +108,9 @@ def _ended(
     nodes: tuple[str, ...],
 ) -> SchedulerState:
     code, signal = exit_status
-    if cause is Cause.EXITED and not nodes and raw != "COMPLETED":
+    if raw == "DEADLINE" and not nodes:
+        cause = Cause.QUEUE_TIME  # its time limit did not fit any more before its deadline
+    elif cause is Cause.EXITED and not nodes and raw != "COMPLETED":
         cause = Cause.REFUSED  # it never had a node
     elif cause is Cause.EXITED and signal == LAUNCH_FAILED_SIGNAL:
         cause, reason = Cause.REFUSED, _LAUNCH_FAILED

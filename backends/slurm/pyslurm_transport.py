@@ -28,9 +28,10 @@ __all__ = ["Pyslurm"]
 _LOOK_SECONDS = 5.0
 # pyslurm asks for one job, or for everybody's; the commands for all of the user's own.
 _ASKED_SINGLY = 16
+DIRECTIVES = "the site's directives are options of sbatch"
 # A job that ended by itself with a code other than 0. pyslurm takes 128 from codes beyond 127: which
 # of the two it was, squeue and sacct know.
-_FAILED = re.compile(r"\d+\|FAILED\|[^|]*\|[^|]*\|\d+:0\|")
+_FAILED = re.compile(r"(?:\d+\|)?\d+\|FAILED\|[^|]*\|[^|]*\|\d+:0\|")
 
 
 class Pyslurm:
@@ -53,6 +54,8 @@ class Pyslurm:
             **render.argument_options(submission),
         }
         why = self._why_by_sbatch(options, deadline)
+        if why is None and submission.preemptible and self._settings.preemptible_directives:
+            why = DIRECTIVES
         if why is None:
             told = attributes(options, submission.folder / "job.sh", slurm_environment())
             try:
@@ -65,7 +68,7 @@ class Pyslurm:
     def states(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Transport.states`."""
         lines = self._lines("states", handles)
-        return self._commands.states(handles) if lines is None else parse.parse_states(lines)
+        return self._commands.states(handles) if lines is None else parse.parse_queue(lines)
 
     def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Transport.history`."""
@@ -116,7 +119,7 @@ class Pyslurm:
 
     def _why_of_site(self, about: About) -> str | None:
         if self._settings.directives or self._settings.disk_option is not None:
-            return "the site's directives are options of sbatch"
+            return DIRECTIVES
         if about.cli_filters:
             return f"the site's command filters ({', '.join(about.cli_filters)}) act within sbatch"
         if has_spank_plugins(about.plugstack):

@@ -34,9 +34,11 @@ __all__ = [
 COMMENT_CHARACTERS = 1024
 _NAME_BYTES = 1023
 MIB_PER_GB = 1000  # of disk, as of memory
+# For a job that is put back into the queue to be started again, where there is a deadline.
+RETRY_MINUTES = 3
 
 # ":|" is a field of any width and what follows it; see squeue(1), --Format.
-QUEUE_FORMAT = "JobID:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
+QUEUE_FORMAT = "JobID:|,RestartCnt:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
 _QUEUE_TAG_FORMAT = "JobID:|,Comment:"
 
 # How far back accounting is asked: as long as PROMINENCE keeps a finished job in sight.
@@ -54,14 +56,23 @@ _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 def directives(submission: Submission, settings: SiteSettings) -> list[str]:
     """The ``#SBATCH`` lines of job.sh; the site's own come last and so win."""
     options = directive_options(submission, settings)
-    lines = [f"#SBATCH --{name}={sbatch_quote(value)}" for name, value in options.items()]
+    lines = [
+        f"#SBATCH --{name}={sbatch_quote(value)}" if value else f"#SBATCH --{name}"
+        for name, value in options.items()
+    ]
     if settings.disk_option is not None:
         lines.append(f"#SBATCH {_disk(settings.disk_option, submission.disk_mib)}")
-    return lines + [f"#SBATCH {_one_line(directive)}" for directive in settings.directives]
+    site = settings.directives
+    if submission.preemptible:
+        site += settings.preemptible_directives
+    return lines + [f"#SBATCH {_one_line(directive)}" for directive in site]
 
 
 def directive_options(submission: Submission, settings: SiteSettings) -> dict[str, str]:
-    """sbatch's long options, without their dashes, that stand in job.sh, and their values."""
+    """sbatch's long options, without their dashes, that stand in job.sh, and their values.
+
+    An option that has none is empty.
+    """
     options = {
         "nodes": str(submission.nodes),
         "ntasks-per-node": "1",
@@ -69,15 +80,19 @@ def directive_options(submission: Submission, settings: SiteSettings) -> dict[st
         "mem": f"{submission.memory_mib}M",
         "gpus-per-node": _gpus(submission),
         "time": _minutes(submission.limit_seconds),
+        "deadline": _deadline(submission),
+        # Where a job is put back into the queue, the node's wrapper moves what its earlier start wrote.
+        "open-mode": "append",
+        "requeue": "" if submission.maximum_retries or submission.preemptible else None,
         "nice": _nice(submission.priority, settings.nice),
-        "partition": settings.partition,
-        "account": settings.account,
-        "qos": settings.qos,
+        "partition": settings.partition or None,
+        "account": settings.account or None,
+        "qos": settings.qos or None,
         # Every end is one, also a failure, a cancellation and that of the time.
         "mail-type": "END" if submission.mails else None,
         "mail-user": submission.mail_address if submission.mails else None,
     }
-    return {name: value for name, value in options.items() if value}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def sbatch_argv(submission: Submission) -> list[str]:
@@ -233,6 +248,21 @@ def _disk(option: str, mib: int) -> str:
         raise ConfigError(msg)
     gigabytes = -(-mib // MIB_PER_GB)
     return _one_line(option.replace("{mib}", str(mib)).replace("{gb}", str(gigabytes)))
+
+
+def _deadline(submission: Submission) -> str | None:
+    """When the job must have ended, which it cannot where it starts later than it is to.
+
+    Slurm takes a waiting job away as soon as its time limit does not fit any more, in state
+    DEADLINE. It counts from submission and cannot be moved by a user: there must be time for every
+    attempt, and a first one that begins too late is ended by the wrapper.
+    """
+    if not submission.queue_limit_seconds:
+        return None
+    minutes = -(-submission.queue_limit_seconds // 60)
+    each = -(-submission.limit_seconds // 60)
+    more = submission.maximum_retries * (each + RETRY_MINUTES)
+    return f"now+{minutes + each + more}minutes"
 
 
 def _nice(priority: int | None, nice: int) -> str | None:

@@ -3,7 +3,7 @@
 ``runner.pyz --enter PLAN`` is the way into the job while it runs (:mod:`.entrance`).
 
 Exit codes: 0 the tasks ran (whatever their own exit codes), 10 failed, 11 killed, 2 wrong usage,
-1 the wrapper itself failed and says why on standard error.
+12 this attempt failed and another is to follow, 1 the wrapper itself failed and says why on standard error.
 """
 
 import os
@@ -30,7 +30,7 @@ def main(arguments: "list[str]") -> int:
 
         sys.stderr.write(scrub(traceback.format_exc()))
         if job is not None:
-            job.crashed(error)
+            return job.crashed(error)
         return 1
 
 

@@ -17,6 +17,7 @@ STORAGE_LOST = "Storage could not be written to"
 GPUS_MISSING = "GPUs not found on the node"
 TASK_NOT_STARTED = "Task could not be started"
 WRAPPER_FAILED = "Wrapper failed"
+QUEUE_TIME = "Maximum time in queue exceeded"
 
 
 class JobFailed(Exception):

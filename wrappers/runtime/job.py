@@ -4,10 +4,12 @@ import os
 import signal
 import time
 
+from .attempts import Attempts, cause_of
 from .control import Control
 from .errors import (
     ENDED_EARLY,
     MEMORY,
+    QUEUE_TIME,
     STORAGE_FAILED,
     STORAGE_LOST,
     WALLTIME,
@@ -19,7 +21,7 @@ from .errors import (
 from .given import provisioned
 from .gpus import check as check_gpus
 from .log import Log
-from .metrics import attempt, cpu
+from .metrics import cpu
 from .namespace import of_plan
 from .parallel import run_all
 from .planfile import PlanFile
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 
 UNMOUNT_SECONDS = 6.0  # kept of the time for writing storage back
 EXIT = {"completed": 0, "failed": 10, "killed": 11}
+# What HTCondor's on_exit_remove and the launcher of local jobs know.
+RETRY_EXIT_CODE = 12
 
 
 class Job:
@@ -55,6 +59,7 @@ class Job:
         self.file = PlanFile(plan_path)
         self.plan = plan = self.file.document
         os.environ.update(plan["forwarded_environment"])
+        self.attempts = Attempts(plan, self.file.folder)
         self.log = Log(os.path.join(self.file.folder, b"wrapper.log"))
         self.control = Control(
             start, plan["limit_seconds"], plan["reserve_seconds"], plan["grace_seconds"]
@@ -62,13 +67,14 @@ class Job:
         self.watch = Watch(self.control)
         self.presence = Presence(self.file.path, self.log)
         report_path = os.path.join(self.file.folder, b"report.json")
-        self.report = ReportFile(report_path, plan["job_id"], attempt(), start, self.log)
+        self.report = ReportFile(report_path, plan["job_id"], self.attempts.number, start, self.log)
         self.report.document["cpu"] = cpu()
         self.scratch: "Optional[Scratch]" = None
         self.cache: "Optional[ImageCache]" = None
         self.outcome, self.reason, self.detail = "completed", "", ""
         self.tasks_began = False
         self.storage: "Optional[WebDAV]" = None
+        self.retrying = False
 
     def run(self) -> int:
         """Run all of it; returns the exit code. The report is written whatever happens."""
@@ -87,22 +93,50 @@ class Job:
                 if self.scratch is not None:  # an output must not change while it is stored
                     self.scratch.wait_for_visitors(INSIDE)
                 self._stage_out()
-            self.report.finish(self.outcome, self.reason, self.detail)
-            self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
-            self._tell()
+            self._conclude()
         finally:
             self._clean_up()
-        return EXIT[self.outcome]
+        return RETRY_EXIT_CODE if self._begins_again() else EXIT[self.outcome]
 
-    def crashed(self, error: Exception) -> None:
+    def crashed(self, error: Exception) -> int:
         """The wrapper itself failed: leave that as the report, the traceback goes to stderr."""
         self.log("crashed: %r" % error)
-        detail = "%s: %s" % (type(error).__name__, error)
-        self.report.finish("failed", WRAPPER_FAILED, shown(scrub(detail)))
-        self._tell()
+        detail = shown(scrub("%s: %s" % (type(error).__name__, error)))
+        self.outcome, self.reason, self.detail = "failed", WRAPPER_FAILED, detail
+        self._conclude()
+        return RETRY_EXIT_CODE if self._begins_again() else 1
 
-    def _tell(self) -> None:
-        """The e-mail that the user wants at the job's end."""
+    def _conclude(self) -> None:
+        """Report how the attempt ended, as the job's end unless another attempt is to follow."""
+        cause = cause_of(self.plan, self.outcome, self.reason, self.report.document)
+        self.report.conclude(self.outcome, self.reason, self.detail, cause)
+        self.retrying = self.attempts.may_follow(self.report.document)
+        if self.retrying:
+            self.report.retry(self.attempts.left())
+            self.attempts.keep()
+        else:
+            self._finish()
+        self.log("job ends: %s %s %s" % (self.outcome, self.reason, self.detail))
+
+    def _begins_again(self) -> bool:
+        """Whether another attempt follows; where it was to and cannot, the report says so."""
+        if not self.retrying:
+            return False
+        if self.control.signal_number:
+            problem: "Optional[str]" = "The scheduler ended it before it could be run again."
+        else:
+            self.log("to be run again: %d times at most" % self.attempts.left())
+            problem = self.attempts.ask()
+        if problem is None:
+            return True
+        self.log(problem)
+        self.report.document["detail"] = ("%s %s" % (self.detail, problem)).strip()
+        self._finish()
+        return False
+
+    def _finish(self) -> None:
+        """The job's end, and the e-mail that the user wants then."""
+        self.report.finish()
         if self.plan["mail_command"]:
             from .mail import send_mail
 
@@ -117,6 +151,9 @@ class Job:
         from .engines import find_engines, versions
 
         start = time.time()
+        before = self.plan.get("start_before")
+        if before and start > before and self.attempts.number == 0:
+            raise JobFailed(QUEUE_TIME, "The job began %d s too late." % (start - before))
         self.report.phase("stage-in")
         engines = find_engines(self.plan)
         base = base_folder(self.plan)

@@ -20,10 +20,16 @@ def cpu() -> "dict[str, str]":
 
 def attempt() -> int:
     """How often the scheduler has started this job before: 0 at first."""
-    restarts = os.environ.get("SLURM_RESTART_COUNT", "")
-    if restarts.isdigit():
-        return int(restarts)
+    for name in ("SLURM_RESTART_COUNT", "PROMINENCE_RESTART_COUNT"):
+        restarts = os.environ.get(name, "")
+        if restarts.isdigit():
+            return int(restarts)
     return int(read_ad(os.environ.get("_CONDOR_JOB_AD", "")).get("NumJobStarts", 0))
+
+
+def completions() -> int:
+    """How often this job has ended by itself and was kept in HTCondor's queue all the same."""
+    return int(read_ad(os.environ.get("_CONDOR_JOB_AD", "")).get("NumJobCompletions", 0))
 
 
 def memory_kills() -> "int | None":

@@ -29,6 +29,8 @@ class ReportFile:
             "outcome": None,
             "reason": "",
             "detail": "",
+            "cause": "",
+            "retries_left": 0,
             "host": os.uname().nodename,
             "start_time": start,
             "update_time": start,
@@ -68,9 +70,18 @@ class ReportFile:
         self.document["phase"] = name
         self.note()
 
-    def finish(self, outcome: str, reason: str, detail: str) -> None:
-        """The last word; a scheduler that kills us from here on changes nothing. Raises OSError."""
+    def conclude(self, outcome: str, reason: str, detail: str, cause: str) -> None:
+        """How the attempt ended; written by what comes next."""
         self.document.update(
-            phase="finished", outcome=outcome, reason=reason, detail=detail, end_time=time.time()
+            outcome=outcome, reason=reason, detail=detail, cause=cause, end_time=time.time()
         )
+
+    def retry(self, left: int) -> None:
+        """Another attempt is to follow, and ``left`` with it. Raises OSError."""
+        self.document.update(phase="retrying", retries_left=left)
+        self.write()
+
+    def finish(self) -> None:
+        """The last word; a scheduler that kills us from here on changes nothing. Raises OSError."""
+        self.document.update(phase="finished", retries_left=0)
         self.write()

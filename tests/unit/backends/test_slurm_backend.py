@@ -109,7 +109,7 @@ def test_an_answer_without_an_id_may_be_a_job(programs: FakePrograms, folder: Pa
 
 
 def test_poll_is_one_call_however_many(programs: FakePrograms) -> None:
-    programs.add("squeue", stdout="7|RUNNING|1000|2000|0:0|node1|None\n")
+    programs.add("squeue", stdout="7|0|RUNNING|1000|2000|0:0|node1|None\n")
     handles = [str(number) for number in range(1, 5001)]
     states = BACKEND.poll(handles)
     (call,) = programs.calls()

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from prominence_hpc.backends.base import Cause, Condition
 from prominence_hpc.backends.slurm import hostlist, parse, reasons, render
 from prominence_hpc.backends.slurm.hostlist import expand_hostlist
-from prominence_hpc.backends.slurm.parse import parse_job_id, parse_states, parse_tags
+from prominence_hpc.backends.slurm.parse import (
+    parse_job_id,
+    parse_queue,
+    parse_states,
+    parse_tags,
+)
 from prominence_hpc.backends.slurm.states import STATES
 from tests.unit.backends.helpers import TAG
 
@@ -228,7 +233,7 @@ def recorded(name: str) -> str:
 
 
 def test_a_recorded_queue() -> None:
-    states = parse_states(recorded("squeue-26.05.txt"))
+    states = parse_queue(recorded("squeue-26.05.txt"))
     told = {
         handle: (state.condition.value, state.raw, state.cause.value, state.exit_code)
         for handle, state in states.items()
@@ -253,10 +258,11 @@ def test_a_recorded_queue() -> None:
     assert states["25"].start_time is None  # an estimate
     assert (states["18"].start_time, states["18"].end_time) == (1795419038, 1795419105)
     assert "(job requeued in held state): ask your site" in states["26"].reason
+    assert (states["26"].restarts, states["25"].restarts) == (1, 0)
 
 
 def test_recorded_accounting() -> None:
-    queue = parse_states(recorded("squeue-26.05.txt"))
+    queue = parse_queue(recorded("squeue-26.05.txt"))
     accounting = parse_states(recorded("sacct-26.05.txt"))
     assert accounting.keys() == queue.keys()
     for handle, state in accounting.items():

@@ -172,10 +172,10 @@ def test_a_line_end_in_the_configuration_is_refused(site: SiteSettings) -> None:
 def test_a_folder_with_a_backslash_is_written_to_by_the_job_itself() -> None:
     job = submission(Path("/home/back\\slash %j"))
     assert "--output=/dev/null" in sbatch_argv(job)
-    assert "\nexec >stdout 2>stderr\n" in SlurmBackend(PLAIN).job_script(job)
+    assert "\nexec >>stdout 2>>stderr\n" in SlurmBackend(PLAIN).job_script(job)
     plain = submission(Path("/home/%j"))
     assert "--output=\\stdout" in sbatch_argv(plain)
-    assert "exec >stdout" not in SlurmBackend(PLAIN).job_script(plain)
+    assert "exec >" not in SlurmBackend(PLAIN).job_script(plain)
 
 
 def test_accounting_is_not_given_endless_lists() -> None:

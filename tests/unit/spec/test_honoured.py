@@ -41,31 +41,17 @@ CREDENTIAL = {"username": "u", "token": "t"}
             job(tasks=[{"image": "shub://x/y", "imagePullCredential": CREDENTIAL}]),
             ["tasks[0].imagePullCredential"],
         ),
-        (job(policies={"maximumRetries": 1}), ["policies.maximumRetries"]),
-        (job(policies={"maximumTimeInQueue": 10}), ["policies.maximumTimeInQueue"]),
-        (
-            job(
-                policies={
-                    "placement": {
-                        "requirements": {"sites": ["a"], "regions": ["b"]},
-                        "preferences": {"sites": ["c"], "regions": []},
-                    }
-                }
-            ),
-            [
-                "policies.placement.requirements.sites",
-                "policies.placement.requirements.regions",
-                "policies.placement.preferences.sites",
-            ],
-        ),
         (job(notifications=[{"event": "jobFinished", "type": "email"}]), ["notifications"]),
         (
             job(storage={"type": "onedata", "onedata": {"provider": "p", "token": "t"}}),
             ["storage.type"],
         ),
         (
-            job(resources={"memory": 1, "nodes": 2}, policies={"maximumRetries": 1}),
-            ["resources.nodes", "policies.maximumRetries"],
+            job(
+                resources={"memory": 1, "nodes": 2},
+                tasks=[{"image": "x", "type": "openmpi", "cmd": "x"}],
+            ),
+            ["resources.nodes", "tasks[0].type"],
         ),
     ],
 )

@@ -23,7 +23,7 @@ backend = "slurm"
 # One job, which runs.
 SQUEUE = """\
 #!/bin/sh
-echo '7|RUNNING|1000|2000|0:0|node1|None'
+echo '7|0|RUNNING|1000|2000|0:0|node1|None'
 """
 
 
@@ -47,6 +47,7 @@ def test_describe_says_what_a_running_job_is_doing(workspace: Workspace) -> None
     report = dict.fromkeys(Report.__required_keys__) | {
         "version": REPORT_VERSION,
         "phase": "stage-in",
+        "attempt": 0,
         "reason": "",
         "outputs": [],
         "tasks": [],

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from prominence_hpc.wrappers import bundle, report
 from prominence_hpc.wrappers import plan as plans
@@ -49,6 +49,7 @@ class Runs:
     folder: Path
     python: str = sys.executable
     environment: dict[str, str] = field(default_factory=dict)
+    streams: "tuple[int | IO[str], int | IO[str]]" = (subprocess.PIPE, subprocess.PIPE)
 
     def __post_init__(self) -> None:
         (self.folder / "bin").mkdir()
@@ -72,8 +73,8 @@ class Runs:
         return subprocess.Popen(
             [self.python, "-IS", str(self.runner), str(self.folder / "job/plan.json")],
             env={**os.environ, "PATH": path, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=self.streams[0],
+            stderr=self.streams[1],
             text=True,
         )
 
@@ -82,6 +83,13 @@ class Runs:
         with self.start(*tasks, **fields) as process:
             self.finish(process)
         return self.report()
+
+    def run_into_files(self, *tasks: plans.Task, **fields: Any) -> Report:
+        """The same as a scheduler does it, which appends the streams to files beside the plan."""
+        job = self.folder / "job"
+        with (job / "stdout").open("a") as stdout, (job / "stderr").open("a") as stderr:
+            self.streams = stdout, stderr
+            return self.run(*tasks, **fields)
 
     def finish(self, process: "subprocess.Popen[str]") -> None:
         self.stdout, self.stderr = process.communicate(timeout=60)
