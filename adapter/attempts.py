@@ -15,6 +15,7 @@ __all__ = [
     "FOLDER",
     "WITHOUT_A_WORD",
     "earlier_attempts",
+    "kept_attempts",
     "stream_of_attempt",
     "what_went_wrong",
 ]
@@ -48,15 +49,22 @@ def stream_of_attempt(folder: Path, job_id: int, attempt: int, name: str, *, beg
     if attempt in kept:
         return folder / FOLDER / str(attempt) / name
     report = reports.read(folder / REPORT_FILE)
-    last = 1 + max([*kept, -1 if report is None else report["attempt"], 0])
+    known = max([*kept, 0 if report is None else report["attempt"] + 1])
+    # What is not put aside is in its usual place; a report may be that of the attempt before.
+    last = known if known and known not in kept else known + 1
+    begun = begun or last == known
     if attempt == last and begun:
         return folder / name
-    if attempt == last:
+    if attempt == last + begun and not finished(report):
         msg = f"Attempt {attempt} of job {job_id} has not begun: it has written nothing yet."
         raise ConflictError(msg)
     there_are = ", ".join(map(str, [*kept, last] if begun else kept)) or "none so far"
     msg = f"Job {job_id} keeps no attempt {attempt}; there are: {there_are}."
     raise NotFoundError(msg)
+
+
+def finished(report: Report | None) -> bool:
+    return report is not None and report["phase"] == "finished"
 
 
 def what_went_wrong(report: Report) -> str:

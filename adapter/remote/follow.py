@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from prominence_hpc.adapter.attempts import FOLDER as ATTEMPTS
+from prominence_hpc.adapter.attempts import kept_attempts
 from prominence_hpc.adapter.jobs import submitted_document, up_to_date
 from prominence_hpc.adapter.remote.reach import visit_job
 from prominence_hpc.adapter.remote.target import check_node
@@ -39,6 +40,8 @@ FIRST_ASK_SECONDS, MOST_ASK_SECONDS = 1.0, 10.0
 GROWTH = 1.5
 # A file that was closed on a node may be seen whole here only when the folder's copy is renewed.
 SETTLE_SECONDS = 0.5
+# A stream that is shorter than it was is being put aside, for so long.
+MOVED_SECONDS = 2.0
 VISITS = 3
 FETCH_SECONDS = 10.0
 
@@ -112,9 +115,14 @@ class Following:
     offsets: dict[LogName, int]
     note: Note
     told: set[str] = field(default_factory=set)
-    # Where the streams go as soon as the next attempt has begun, and which of them have gone.
-    aside: Path | None = None
-    gone: set[LogName] = field(default_factory=set)
+    # When the attempt that is followed began, as far as that is known.
+    started: float | None = None
+    # How many attempts were put aside when last looked, and since when a stream is shorter than it was.
+    kept: int = 0
+    shorter: dict[LogName, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.kept = max(kept_attempts(self.folder), default=0)
 
     @property
     def folder(self) -> Path:
@@ -138,6 +146,8 @@ class Following:
         while True:
             record = self.latest()
             if record.final or record.status == "running":
+                if self.began_meanwhile(record):
+                    self.begin_anew()
                 return record
             if record.status == "idle":
                 self.begin_anew()
@@ -151,22 +161,33 @@ class Following:
 
     def begin_anew(self) -> None:
         """A job that was put back into the queue writes its streams anew."""
-        if self.aside is not None or not any(self.offsets.values()):
-            return
-        self.note(f"job {self.job_id} was put back into the queue: it will begin anew")
-        report = read_report(self.folder / REPORT_FILE)
-        if report is not None and self.backend().writes_into_folder:
-            # Until the wrapper puts them aside they are the last attempt's still.
-            self.aside, self.gone = self.folder / ATTEMPTS / str(report["attempt"] + 1), set()
-        else:
-            self.offsets = dict.fromkeys(self.offsets, 0)
+        if any(self.offsets.values()):
+            self.tell_once(f"job {self.job_id} was put back into the queue: it begins anew")
+            # Where starts share a folder the files are the last attempt's until they are put aside.
+            if not self.backend().writes_into_folder:
+                self.offsets = dict.fromkeys(self.offsets, 0)
 
-    def look_aside(self) -> None:
-        """Go on at the beginning of streams whose earlier content was put aside."""
-        if self.aside is not None and self.aside.exists():
-            for name in self.offsets.keys() - self.gone:
-                self.offsets[name] = 0
-            self.aside = None
+    def began_meanwhile(self, record: JobRecord) -> bool:
+        """Whether another attempt runs, on another node perhaps, than the one that was followed."""
+        if record.status != "running" or self.backend().writes_into_folder:
+            return False
+        before, self.started = self.started, record.started
+        return before is not None and (record.started or 0) > before + 0.5
+
+    def pieces_put_aside(self) -> Iterator[Piece]:
+        """What is left to read of an attempt that was put aside; the next one's streams begin anew."""
+        aside = self.folder / ATTEMPTS / str(self.kept + 1)
+        if not aside.exists():
+            return
+        for name in self.offsets:
+            while data := read_from(aside / name, self.offsets[name]):
+                self.offsets[name] += len(data)
+                yield name, data
+        self.kept += 1
+        self.shorter = {}
+        for name, offset in self.offsets.items():
+            if offset:
+                self.begins_anew(name)
 
     def backend(self) -> Backend:
         return self.workspace.backend(self.workspace.store.get(self.job_id).site)
@@ -204,7 +225,8 @@ class Following:
 
     def new_pieces(self) -> Iterator[Piece]:
         """What the files have beyond what was read."""
-        self.look_aside()
+        if self.backend().writes_into_folder:
+            yield from self.pieces_put_aside()
         for name in self.offsets:
             while data := read_from(self.folder / name, self.offsets[name]):
                 self.offsets[name] += len(data)
@@ -217,8 +239,11 @@ class Following:
             size = (self.folder / name).stat().st_size
         except OSError:
             return
-        if size < self.offsets[name]:
-            self.gone.add(name)
+        if size >= self.offsets[name]:
+            self.shorter.pop(name, None)
+            return
+        since = self.shorter.setdefault(name, time.monotonic())
+        if time.monotonic() - since > MOVED_SECONDS or not self.backend().writes_into_folder:
             self.begins_anew(name)
 
     def begins_anew(self, name: LogName) -> None:

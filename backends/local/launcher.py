@@ -52,6 +52,8 @@ def main() -> int:
         os._exit({b"1": 0, b"0": CLAIMED_BY_ANOTHER}.get(os.read(reading, 1), 1))
     os.close(reading)
     os.setsid()
+    # What asks the job to end before it is waited for is heard then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     launcher = Launcher(ticket)
     claimed = launcher.claim()
     os.write(writing, b"1" if claimed else b"0")

@@ -59,11 +59,14 @@ class Attempts:
         """Put this attempt's files where the next one's will not take their place. Raises OSError."""
         if not self.apart:
             return  # the next one does it
-        kept = _folder_of(self.folder, self.number)
+        kept, final = _new_folder(self.folder, self.number)
+        if os.path.isdir(final):
+            return  # the wrapper failed after that
         for descriptor, name in STREAMS:
             _link(os.readlink(b"/proc/self/fd/%d" % descriptor), os.path.join(kept, name))
         for name in RECORDS:
             _link(os.path.join(self.folder, name), os.path.join(kept, name))
+        os.rename(kept, final)
 
     def ask(self) -> "Optional[str]":
         """Have the job started again; None, or the sentence that says why it will not be."""
@@ -97,7 +100,7 @@ def cause_of(plan: "dict[str, Any]", outcome: str, reason: str, document: "dict[
 def failures(folder: bytes) -> int:
     """How many of the attempts that were put aside had failed, rather than been put back."""
     try:
-        names = os.listdir(os.path.join(folder, FOLDER))
+        names = [name for name in os.listdir(os.path.join(folder, FOLDER)) if name.isdigit()]
     except OSError:
         return 0
     reports = [_report(os.path.join(folder, FOLDER, name)) for name in names]
@@ -115,12 +118,13 @@ def put_aside(folder: bytes, number: int) -> None:
     if before >= number:
         return  # a report of ours
     try:
-        kept = _folder_of(folder, before)
+        kept, final = _new_folder(folder, before)
         for descriptor, name in STREAMS:
             _move_content(descriptor, os.path.join(folder, name), os.path.join(kept, name))
         for name in RECORDS:
             if os.path.exists(os.path.join(folder, name)):
                 os.rename(os.path.join(folder, name), os.path.join(kept, name))
+        os.rename(kept, final)
     except OSError:
         pass  # a full disk; the job goes on, with its streams one after the other
 
@@ -134,14 +138,15 @@ def _report(folder: bytes) -> "Optional[dict[str, Any]]":
     return document if isinstance(document, dict) and "attempt" in document else None
 
 
-def _folder_of(folder: bytes, number: int) -> bytes:
+def _new_folder(folder: bytes, number: int) -> "tuple[bytes, bytes]":
+    """The folder of an attempt while it is being filled, and its name when all is there."""
     path = os.path.join(folder, FOLDER, b"%d" % (number + 1))
-    for part in (os.path.dirname(path), path):
+    for part in (os.path.dirname(path), path + b".part"):
         try:
             os.mkdir(part, 0o700)
         except FileExistsError:
             pass
-    return path
+    return path + b".part", path
 
 
 def _move_content(descriptor: int, source: bytes, target: bytes) -> None:

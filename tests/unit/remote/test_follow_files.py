@@ -228,22 +228,25 @@ def test_a_job_that_is_put_back_into_the_queue_begins_anew(
     watching = Watching(workspace, "stdout")
 
     def note(words: str) -> None:
-        if "waiting" in words:
+        if "waiting" in words:  # what the wrapper does as it starts anew
+            (folder / "attempts/1").mkdir(parents=True)
+            (folder / "attempts/1/stdout").write_bytes(b"one\nits end\n")
             (folder / "stdout").write_bytes(b"two, and longer than before\n")
             site.queue = {"4711": is_running()}
 
     def requeue(text: bytes) -> None:
         if text == b"one\n":
             site.queue = {"4711": is_queued("BeginTime")}
-        else:
+        elif b"two" in text:
             end(workspace, workspace.store.get(1))
 
     watching.on_note = note
     watching.run(requeue)
-    assert watching.text() == b"one\ntwo, and longer than before\n"
+    assert watching.text() == b"one\nits end\ntwo, and longer than before\n"
     assert watching.notes == [
-        "job 1 was put back into the queue: it will begin anew",
+        "job 1 was put back into the queue: it begins anew",
         "job 1 is idle (BeginTime); waiting for it to start",
+        "stdout of job 1 begins anew: the scheduler has restarted the job",
     ]
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,11 @@ def create(store: Store, name: str = "", **labels: str) -> JobRecord:
     return store.create_intent(site="slurm", backend="slurm", name=name, labels=labels)
 
 
+STARTED = time.time() - 60
+
+
 def finish(store: Store, *job_ids: int) -> None:
-    verdict = Verdict(status="completed", final=True, started=1.0, ended=2.0)
+    verdict = Verdict(status="completed", final=True, started=STARTED, ended=STARTED + 1)
     store.record_verdicts([(job_id, verdict) for job_id in job_ids])
 
 
@@ -102,7 +106,12 @@ def test_the_final_verdict_stays(store: Store) -> None:
     store.mark_deleted([job.id])
 
     kept = store.get(job.id)
-    assert (kept.status, kept.final, kept.started, kept.ended) == ("completed", True, 1.0, 2.0)
+    assert (kept.status, kept.final, kept.started, kept.ended) == (
+        "completed",
+        True,
+        STARTED,
+        STARTED + 1,
+    )
     assert not kept.deleted
 
 
@@ -117,6 +126,16 @@ def test_a_plain_list_shows_active_jobs_and_those_left_in_the_queue(store: Store
     assert ids(store.select(which="completed")) == [ended.id, left.id, removed.id]
     assert ids(store.select()) == [1, 2, 3, 4]
     assert ids(store.active()) == [active.id]
+
+
+def test_a_job_is_left_in_the_queue_for_ninety_days(store: Store) -> None:
+    for age in (89, 91):
+        left = store.create_intent(site="s", backend="slurm", leave_in_queue=True)
+        ended = time.time() - age * 86400
+        verdict = Verdict(status="failed", final=True, started=ended - 1, ended=ended)
+        store.record_verdicts([(left.id, verdict)])
+    assert ids(store.select(which="listed")) == [1]
+    assert ids(store.select()) == [1, 2]
 
 
 def test_conditions_must_all_hold(store: Store) -> None:
