@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.engine.policies import configure, job, submitted, until
-from tests.engine.prominence import Prominence
+from tests.engine.prominence import Prominence, backend_and_transport
 from tests.site.handle import Site
 
 
@@ -81,8 +81,15 @@ def one_at_a_time(prominence: Prominence, node: str) -> dict[str, Any]:
     return {"cpus": 1, "memory": HALF[prominence.backend], "disk": 1, "walltime": 2}
 
 
+@pytest.fixture(params=("slurm", "htcondor", "local"))
+def by_directives(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
+    """Where a test needs directives of the site, sbatch submits, whatever the transport."""
+    return Prominence(site, folder, backend=request.param)
+
+
 @pytest.mark.honours("policies.priority")
-def test_a_job_of_higher_priority_starts_earlier(prominence: Prominence, image: str) -> None:
+def test_a_job_of_higher_priority_starts_earlier(by_directives: Prominence, image: str) -> None:
+    prominence = by_directives
     resources = one_at_a_time(prominence, "node1")
     first = submitted(prominence, job(image, "sleep 8", resources=resources))
     until(prominence, first, "running")
@@ -96,7 +103,8 @@ def test_a_job_of_higher_priority_starts_earlier(prominence: Prominence, image: 
 
 
 @pytest.mark.honours("policies.maximumTimeInQueue")
-def test_a_job_that_waits_too_long_fails_and_says_so(prominence: Prominence, image: str) -> None:
+def test_a_job_that_waits_too_long_fails_and_says_so(by_directives: Prominence, image: str) -> None:
+    prominence = by_directives
     resources = one_at_a_time(prominence, "node2")
     first = submitted(prominence, job(image, "sleep 100", resources=resources))
     until(prominence, first, "running")
@@ -117,6 +125,28 @@ def test_a_job_that_waits_too_long_fails_and_says_so(prominence: Prominence, ima
         policies = {"maximumTimeInQueue": minutes}
         described = prominence.ended(submitted(prominence, job(image, "true", policies=policies)))
         assert described["status"] == "completed", described
+
+
+@pytest.fixture(params=("slurm", "slurm-pyslurm"))
+def on_slurm(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
+    backend, transport = backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)
+
+
+@pytest.mark.honours("policies.maximumTimeInQueue", "policies.priority")
+def test_what_slurm_is_told_is_the_same_by_either_way(on_slurm: Prominence, image: str) -> None:
+    policies = {"maximumTimeInQueue": 30, "maximumRetries": 1, "priority": 60}
+    job_id = submitted(on_slurm, job(image, "sleep 5", policies=policies))
+    handle = until(on_slurm, job_id, "running")["execution"]["backendId"]
+    shown = on_slurm.shell(f"scontrol show job {handle}")
+    told = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+    assert (told["Requeue"], told["Nice"]) == ("1", "40")
+    minutes = on_slurm.shell(
+        f"echo $(( ($(date -d {told['Deadline']} +%s) - $(date -d {told['SubmitTime']} +%s)) / 60 ))"
+    )
+    # The wait, two attempts of 2 + 10 minutes, and the time between them.
+    assert int(minutes) == 30 + 12 + 12 + 3
+    assert on_slurm.ended(job_id)["status"] == "completed"
 
 
 PLACES = """\
