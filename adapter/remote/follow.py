@@ -87,11 +87,13 @@ def follow(
 def so_far(workspace: Workspace, job_id: int, names: Sequence[LogName]) -> Iterator[Piece]:
     """What there is of the named streams now. ConflictError where the job has not started."""
     record = up_to_date(workspace, [job_id]).records[0]
-    if record.started is None and not record.final:
+    following = Following(workspace, job_id, dict.fromkeys(names, 0), note=lambda _: None)
+    waits = record.started is None and not record.final
+    # A job that waits for its next attempt has had one.
+    if waits and not (following.folder / REPORT_FILE).exists():
         msg = f"Job {job_id} is {record.status}: it has written nothing yet."
         raise ConflictError(msg)
-    following = Following(workspace, job_id, dict.fromkeys(names, 0), note=lambda _: None)
-    if record.final or workspace.backend(record.site).writes_into_folder:
+    if waits or record.final or workspace.backend(record.site).writes_into_folder:
         yield from following.new_pieces()
         return
     with visit_job(workspace, job_id) as visit:

@@ -312,6 +312,36 @@ def test_deleted_jobs_that_the_scheduler_was_not_told_of_are_cancelled_now(
     assert [verb for verb, _ in backend.calls].count("cancel") == 1
 
 
+def test_a_deleted_job_that_came_back_into_the_queue_is_cancelled_again(
+    store: Store, backend: ScriptedBackend, update: Update
+) -> None:
+    """It had asked to be run again in the moment in which it was cancelled."""
+    submitted(store, "1")
+    store.mark_deleted([1])
+    store.mark_cancelled([1])
+    backend.queue = {"1": SchedulerState(condition=Condition.QUEUED, restarts=1)}
+    assert [record.status for record in update().records] == ["deleted"]
+    assert backend.calls[-1] == ("cancel", ["1"])
+    backend.queue = {"1": SchedulerState(condition=Condition.ENDED, cause=Cause.CANCELLED)}
+    assert [record.final for record in update().records] == [True]
+
+
+def test_a_job_that_waits_anew_says_what_became_of_it(
+    store: Store, backend: ScriptedBackend, update: Update
+) -> None:
+    """Its report is read for that; those of jobs that never ran are not looked for."""
+    first, second = submitted(store, "1", "2")
+    for job in (first, second):
+        write_report(store, job, phase="retrying", reason="Container image pull failed", attempt=0)
+    backend.queue = {
+        "1": SchedulerState(condition=Condition.QUEUED, restarts=1),
+        "2": SchedulerState(condition=Condition.QUEUED, restarts=0),
+    }
+    reasons = [record.status_reason for record in update().records]
+    assert "attempt 1 failed: Container image pull failed" in reasons[0]
+    assert reasons[1] == ""
+
+
 def test_a_cancellation_that_fails_is_tried_again(
     store: Store, backend: ScriptedBackend, update: Update
 ) -> None:
