@@ -30,6 +30,9 @@ def describe_job(
 
     ``earlier``: the reports of its earlier attempts, by number.
     """
+    if report and report["phase"] == "retrying" and record.status == "running":
+        # The next attempt runs, and its own report is still on its node.
+        earlier, report = {**earlier, report["attempt"] + 1: report}, None
     described: dict[str, Any] = {
         "id": record.id,
         "name": record.name,

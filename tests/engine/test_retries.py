@@ -139,10 +139,22 @@ def test_deletion_while_a_job_waits_to_be_run_again_is_for_good(
         assert "CANCELLED" in prominence.shell(f"squeue --states=all -h -j {handle} -o %T")
 
 
+# As the wrapper asks Slurm, but for the length of the pause.
+LATER = """\
+#!/bin/sh
+[ "$1" = update ] && set -- update "$2" StartTime=now+90
+exec /usr/bin/scontrol "$@"
+"""
+
+
 def submitted_to_wait_between_attempts(
     prominence: Prominence, image: str, description: dict[str, Any]
 ) -> int:
-    """Slurm's own pause does; HTCondor finds no second node, and the one slot here is taken."""
+    """In Slurm for longer than else; HTCondor finds no second node, and the one slot here is taken."""
+    if prominence.backend == "slurm":
+        prominence.shell("mkdir bin")
+        prominence.write("bin/scontrol", LATER, mode=0o755)
+        configure(prominence, f"prologue = ['export PATH={prominence.folder}/bin:$PATH']")
     if prominence.backend == "htcondor":
         configure(prominence, "directives = ['requirements = NumJobStarts == 0']")
     if prominence.backend != "local":

@@ -1,5 +1,6 @@
 """``describe``: the contract's document, from record, description and report."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from prominence_hpc.adapter.describe import describe_job, document_without_secrets
@@ -123,3 +124,49 @@ def test_credentials_of_remote_storage_are_not_shown() -> None:
             "webdav": {"url": "https://dav.example/x"},
         }
     assert document_without_secrets(DOCUMENT)["resources"] == DOCUMENT["resources"]
+
+
+def attempt(number: int, **fields: Any) -> Report:
+    tasks = [{**REPORT["tasks"][0], "number": 0, "type": "basic", "exit_code": 3}]
+    values = {"attempt": number, "cause": "task", "tasks": tasks, "outputs": []}
+    return cast("Report", {**REPORT, **values, **fields})
+
+
+def attempts_of(
+    report: Report | None, earlier: dict[int, Report | None], **record: Any
+) -> dict[str, Any]:
+    found = describe_job(replace(RECORD, **record), DOCUMENT, report, str, earlier)
+    execution = found["execution"]
+    assert isinstance(execution, dict)
+    return execution
+
+
+def test_attempts_of_a_job_that_was_run_again() -> None:
+    """One that left no report was ended by its node; the last is the report's own."""
+    execution = attempts_of(attempt(2), {1: attempt(0, phase="retrying"), 2: None})
+    first, second, third = execution["attempts"]
+    assert first == {
+        "attempt": 1,
+        "cause": "task",
+        "reason": "exit code 3 of task 0",
+        "exitCodes": [3],
+        "startTime": "1970-01-01 00:01:00",
+        "endTime": "1970-01-01 01:01:01",
+        "host": "node1",
+    }
+    assert (second["attempt"], second["cause"]) == (2, "infrastructure")
+    assert (third["attempt"], execution["retries"]) == (3, 2)
+
+
+def test_a_job_that_ran_once_has_no_attempts() -> None:
+    assert "attempts" not in described()["execution"]
+
+
+def test_while_the_next_attempt_runs_the_report_before_is_of_an_earlier_one() -> None:
+    """HTCondor brings the next one's home at its end."""
+    before = attempt(0, phase="retrying")
+    execution = attempts_of(before, {1: before}, status="running", final=False)
+    assert [item["attempt"] for item in execution["attempts"]] == [1]
+    assert not {"tasks", "host", "retries"} & execution.keys()
+    waits = attempts_of(before, {}, status="idle", final=False)
+    assert [item["attempt"] for item in waits["attempts"]] == [1]
