@@ -29,11 +29,14 @@ class BoundedChild:
     """A child process that answers requests, one after another, by ``serve(request)``.
 
     Requests and answers are what JSON has. Whatever ``serve`` raises ends the child: what a caller
-    should know of is an answer. What the child had before it was made is there in it; what it does to
+    should know of is an answer. What we had before the child was made is there in it; what it does to
     itself (imports, its environment) stays there.
+
+    A child that is to live for long is ``alone``: it has none of our open files. A pipe whose other end
+    it kept open would never come to its end for the program that reads it.
     """
 
-    def __init__(self, serve: Callable[[Any], Any]) -> None:
+    def __init__(self, serve: Callable[[Any], Any], *, alone: bool = False) -> None:
         request_end, writing = os.pipe()
         reading, answer_end = os.pipe()
         with warnings.catch_warnings():
@@ -43,6 +46,8 @@ class BoundedChild:
         if child == 0:
             os.close(writing)  # its end is how the child learns of ours
             os.close(reading)
+            if alone:
+                _close_all_but(request_end, answer_end)
             _serve(serve, request_end, answer_end)
         os.close(request_end)
         os.close(answer_end)
@@ -100,6 +105,14 @@ def _serve(serve: Callable[[Any], Any], reading: int, writing: int) -> None:
                 _write(writing, json.dumps(serve(json.loads(line))).encode() + b"\n")
     finally:
         os._exit(0)
+
+
+def _close_all_but(*kept: int) -> None:
+    first = 3  # after the standard streams
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -81,7 +81,7 @@ class Session:
         late: what was asked for may have been done.
         """
         if self._child is None or not self._child.is_open:
-            self._child = BoundedChild(serve_in(slurm_environment()))
+            self._child = BoundedChild(serve_in(slurm_environment()), alone=True)
         start = time.monotonic()
         try:
             document = self._child.ask(request, timeout_seconds=max(0.0, deadline - start))

@@ -1,5 +1,6 @@
 """What is printed, and what is told to scripts."""
 
+import json
 import os
 import pty
 import subprocess
@@ -132,6 +133,19 @@ def test_config_shows_where_values_come_from(tmp_path: Path) -> None:
     assert lines["default_site"] == ["local", "environment", "PROMINENCE_SITE"]
     assert lines["storage.type"] == ["folder", "environment", "PROMINENCE_STORAGE_TYPE"]
     assert lines["sites.local.staging_minutes"] == ["10.0", "default"]
+
+
+def test_config_says_which_transport_a_slurm_site_has(tmp_path: Path) -> None:
+    (tmp_path / "pyslurm.py").write_text("raise ImportError('no library')")
+    file = tmp_path / ".config/prominence/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("[sites.local]\n[sites.slurm]\n")
+    done = run("config", home=tmp_path)
+    expected = "speaks to Slurm by commands: pyslurm cannot be imported: no library."
+    assert done.stdout.splitlines()[-1] == f"Site slurm {expected}"
+    document = json.loads(run("config", "--json", home=tmp_path).stdout)
+    assert document["sites.slurm.slurm_transport"]["inUse"] == "commands"
+    assert "inUse" not in document["sites.local.slurm_transport"]
 
 
 def test_a_job_on_this_machine_from_upload_to_download(tmp_path: Path) -> None:

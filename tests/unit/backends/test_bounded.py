@@ -1,4 +1,5 @@
 import os
+import select
 import time
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_a_late_answer_is_nobody_s() -> None:
     assert not is_alive(pid)
 
 
-@pytest.mark.parametrize("end", [lambda _: os._exit(1), lambda _: os.kill(os.getpid(), 11)])
+@pytest.mark.parametrize("end", [lambda _: os._exit(1), lambda _: os.kill(os.getpid(), 9)])
 def test_a_child_that_crashes(end: Any) -> None:
     with BoundedChild(end) as child:
         with pytest.raises(ChildEnded):
@@ -59,3 +60,14 @@ def test_a_child_ends_with_whoever_made_it() -> None:
     pid = child.ask(None, timeout_seconds=10)
     del child
     assert not is_alive(pid)
+
+
+def test_a_child_that_is_alone_keeps_no_pipe_of_ours_open() -> None:
+    reading, writing = os.pipe()
+    with BoundedChild(lambda request: request, alone=True) as child:
+        assert child.ask("there", timeout_seconds=10) == "there"
+        os.close(writing)
+        assert select.select([reading], [], [], 10)[0] == [reading]
+        assert os.read(reading, 1) == b""
+        os.close(reading)
+        assert child.ask("still", timeout_seconds=10) == "still"
