@@ -15,6 +15,8 @@ from tests.site.handle import Site
 # What a description may call a job, and what a backend may be told that it is called.
 NAME = "-t -s of it ./all"
 HOSTILE = '-s $(touch {0}) `touch {0}` "it\'s" %j ~!x\nBcc: mallory@site.test\n\n.\né😀'
+# A job that fails twice: the mail is of its last end.
+RETRIED = {"maximumRetries": 1}
 NOTIFIED = [{"event": "jobFinished", "type": "email"}]
 HOSTS = ("login", "node1", "node2", "exec1")
 WAIT_SECONDS = 30
@@ -68,8 +70,16 @@ def submit(prominence: Prominence, image: str, cmd: str, **keys: Any) -> int:
 def test_a_command_of_the_site_sends_it(prominence: Prominence, image: str) -> None:
     """One mail, to the user, that says what became of the job."""
     address = configure(prominence, SENDMAIL)
-    job_id = submit(prominence, image, "sh -c 'exit 3'", name=NAME, notifications=NOTIFIED)
+    job_id = submit(
+        prominence,
+        image,
+        "sh -c 'exit 3'",
+        name=NAME,
+        notifications=NOTIFIED,
+        policies=RETRIED,
+    )
     described = prominence.ended(job_id)
+    assert described["execution"]["retries"] == 1
     mail = only_mail(prominence.site, address)
     message = message_from_string(mail["message"], policy=default)
     assert mail["arguments"] == ["-t"]
@@ -89,9 +99,11 @@ def test_the_scheduler_sends_it(site: Site, folder: str, image: str, scheduler: 
     prominence = Prominence(site, folder, backend=backend, transport=transport)
     address = configure(prominence, 'mail = "scheduler"')
     quiet = submit(prominence, image, "true", name="quiet")
-    job_id = submit(prominence, image, "false", name=NAME, notifications=NOTIFIED)
+    job_id = submit(prominence, image, "false", name=NAME, notifications=NOTIFIED, policies=RETRIED)
     prominence.ended(quiet)
-    handle = prominence.ended(job_id)["execution"]["backendId"]
+    execution = prominence.ended(job_id)["execution"]
+    assert execution["retries"] == 1
+    handle = execution["backendId"]
     mail = only_mail(site, address)
     assert address in mail["arguments"]
     told = " ".join(mail["arguments"]) + mail["message"]
