@@ -32,7 +32,7 @@ OF_ONE_JOB = (
 )
 # Fields of `scontrol show job` that differ between any two jobs.
 OF_ONE_RECORD = (
-    "JobId", "SubmitTime", "StartTime", "EndTime", "RunTime", "EligibleTime", "AccrueTime", "LastSched", "Host:Sid", "Node", "Comment", "JobState", "Reason", "ExitCode", "Tag",
+    "JobId", "SubmitTime", "StartTime", "EndTime", "RunTime", "EligibleTime", "AccrueTime", "Sched", "BatchHost", "Host:Sid", "Node", "Comment", "JobState", "Reason", "ExitCode", "Tag",
 )  # fmt: skip
 # sbatch alone keeps its command line, and says again what the cpus of a task are.
 OF_SBATCH = ("SubmitLine", "TresPerTask", "OOMKillStep")
@@ -71,10 +71,11 @@ def shown(site: Site, handle: str) -> dict[str, str]:
 
 def looked(site: Site, folder: str, transport: str) -> tuple[dict[str, Any], dict[str, str]]:
     """What a job sees, and what Slurm has on record of it."""
+    site.run(["rm", "-rf", f"{folder}/job"])  # of the other
     backend = RemoteBackend(site, "slurm", folder, transport=transport)
     job = backend.submit(LOOKS_AROUND, folder=f"{folder}/job", cpus=2, priority=7, name="same")
-    record = shown(site, job.handle)
     backend.wait(job)
+    record = shown(site, job.handle)  # which is there for a minute
     seen = json.loads(backend.output(job))
     names = seen.pop("environment")
     kept = {name: value for name, value in names.items() if not differs(name, OF_ONE_JOB)}
