@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prominence_hpc.adapter.image_checks import known_runtimes, refuse_other_checksums
 from prominence_hpc.adapter.placement import choose_site
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.spec.honoured import refuse_unsupported
@@ -66,6 +67,7 @@ def create_job(
     settings = choose_site(workspace.config, job, site, lambda at: refuse_at(job, at))
     names = [name for name in uploaded_names(job) if directory is None or name != directory.name]
     sources = find_sources(workspace, names)
+    refuse_other_checksums(job, sources)
     check_urls(job)
     with ExitStack() as stack:
         if directory:
@@ -126,7 +128,7 @@ def refuse_at(job: Job, settings: SiteSettings) -> None:
         job,
         backend=settings.backend,
         webdav=can_mount(job, settings),
-        runtimes=settings.runtimes,
+        runtimes=known_runtimes(settings),
         mail=settings.mail,
     )
 

@@ -99,13 +99,15 @@ def create_command(
         print_json(document)
         return
     from prominence_hpc.adapter.create import create_job
+    from prominence_hpc.adapter.image_checks import known_runtimes
     from prominence_hpc.adapter.settle import settle
     from prominence_hpc.cli.session import workspace
 
     session = workspace(site)
     for message in settle(session):
         warn(message)
-    changed = runtime_of_site(document, described, session.config.site(site).runtimes)
+    runtimes = known_runtimes(session.config.site(site))
+    changed = runtime_of_site(document, described, runtimes)
     if changed:
         warn(changed)
     to_pack = packed_directory(packed, directory) if packed and directory else None

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from tests.engine.inside import until
-from tests.engine.prominence import Prominence
+from tests.engine.prominence import CommandFailed, Prominence
 from tests.engine.shelf import OPEN, PASSWORD, TOKENS, Shelf, hosts_of, pulls, with_cache
 from tests.site.handle import Site
 
+# What happens on a node is the same however Slurm was spoken to.
+on_each_engine = pytest.mark.parametrize(
+    "prominence", ["slurm", "htcondor", "local"], indirect=True
+)
 RESOURCES = {"cpus": 1, "memory": 1, "disk": 1, "walltime": 5}
 
 
@@ -168,6 +172,7 @@ def is_nowhere(prominence: Prominence, job_id: int, tokens: list[str]) -> None:
 
 
 @pytest.mark.honours("tasks.imagePullCredential", "tasks.imageSha256")
+@on_each_engine
 def test_images_that_are_refused(prominence: Prominence, shelf: Shelf) -> None:
     """A wrong password, and a checksum that is not the image's: nothing runs, and it is said why."""
     with_cache(prominence)
@@ -176,27 +181,33 @@ def test_images_that_are_refused(prominence: Prominence, shelf: Shelf) -> None:
     found = shelf.build(f"{prominence.folder}/x.sif", "uploaded")
     uploaded = f"{shelf.name}.sif"
     prominence("upload", "--name", uploaded, "--filename", "x.sif")
-    locked, other = shelf.docker(PASSWORD, "locked"), shelf.docker(OPEN, "other")
     wrong = hashlib.sha256().hexdigest()
-    details = {
-        submit(prominence, mark(locked, imagePullCredential={"username": "alice", "token": "wr0ng"})):
-            f"Image {locked}: the registry {PASSWORD} refused the login of alice.",
-        submit(prominence, mark(other, imageSha256=wrong)):
-            f"Image {other}: its SHA-256 in the registry is {digest} and should be {wrong}.",
-        submit(prominence, mark(uploaded, imageSha256=wrong)):
-            f"Image {uploaded}: its SHA-256 is {found} and should be {wrong}.",
-    }  # fmt: skip
-    for job_id, detail in details.items():
-        described = prominence.ended(job_id)
+    with pytest.raises(CommandFailed, match=f"the uploaded {uploaded} has the SHA-256 {found}"):
+        submit(prominence, mark(uploaded, imageSha256=wrong))
+    prominence("rm", uploaded)
+    locked, other = shelf.docker(PASSWORD, "locked"), shelf.docker(OPEN, "other")
+    with shelf.web(prominence.folder) as address:
+        url = f"{address}/x.sif"
+        login = {"username": "alice", "token": "wr0ng"}
+        details = {
+            submit(prominence, mark(locked, imagePullCredential=login)):
+                f"Image {locked}: the registry {PASSWORD} refused the login of alice.",
+            submit(prominence, mark(other, imageSha256=wrong)):
+                f"Image {other}: its SHA-256 in the registry is {digest} and should be {wrong}.",
+            submit(prominence, mark(url, imageSha256=wrong)):
+                f"Image {url}: its SHA-256 is {found} and should be {wrong}.",
+        }  # fmt: skip
+        ended = {job_id: prominence.ended(job_id) for job_id in details}
+    for job_id, described in ended.items():
         assert described["status"] == "failed"
         assert described["statusReason"] == "Container image pull failed"
-        assert described["execution"]["detail"] == detail
+        assert described["execution"]["detail"] == details[job_id]
         assert [status for status, _ in pulls(described)] == ["failed"]
         assert prominence("stdout", str(job_id), check=False).stdout == ""
-    prominence("rm", uploaded)
 
 
 @pytest.mark.honours("tasks.image registry name")
+@on_each_engine
 def test_jobs_at_once_fetch_an_image_once(prominence: Prominence, shelf: Shelf) -> None:
     """Four jobs; on Slurm on two nodes, which have one folder in common."""
     hosts = hosts_of(prominence.backend)
@@ -264,6 +275,7 @@ def test_images_for_udocker(prominence: Prominence, shelf: Shelf) -> None:
         prominence("rm", name)
 
 
+@on_each_engine
 def test_a_command_in_a_task_of_udocker(prominence: Prominence, shelf: Shelf) -> None:
     """In the task's own container: with what the task has written into it."""
     with_cache(prominence)
@@ -289,6 +301,7 @@ def test_a_command_in_a_task_of_udocker(prominence: Prominence, shelf: Shelf) ->
 
 
 @pytest.mark.refuses("tasks.runtime udocker")
+@on_each_engine
 def test_a_site_without_udocker(prominence: Prominence, shelf: Shelf) -> None:
     """Told at submission where the site says so, else by the node; where nobody asked, it is not used."""
     path = f"{prominence.folder}/x.tar"
