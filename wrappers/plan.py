@@ -72,6 +72,7 @@ class Image:
     artifacts; an absolute path is used where it lies, without a copy); ``registry`` is a reference
     that the container runtime itself resolves (``docker://…``, ``oras://…``, ``library://…``,
     ``shub://…``); ``directory-or-file`` is an absolute path on the node whose kind is seen there.
+    ``sha256`` is the file's, or the digest of a registry's manifest: another image is not run.
     """
 
     name: str  # as the user wrote it, for messages

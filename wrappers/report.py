@@ -47,7 +47,7 @@ class TaskReport(TypedDict):
     # it had failed.
     image_pull_time: float
     image_pull_status: Literal["completed", "cached", "failed"]
-    image_sha256: str | None
+    image_sha256: str | None  # of the file that was fetched, or of a registry's manifest
     wall_time: float
     cpu_time: float
     max_resident_set_size_kb: int

@@ -201,7 +201,7 @@ class ImageCache:
                     used = True
                 else:
                     _discard(path)
-            elif file_name.endswith((b".part", CHECKED)) and age > STALE_SECONDS:
+            elif file_name.endswith((b".part", b".download", CHECKED)) and age > STALE_SECONDS:
                 _discard(path)
         return used
 

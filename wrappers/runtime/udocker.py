@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONTAINER = b"task"
 SITE_SETTINGS = "/etc/udocker.conf"
 # These would steer udocker, its Python or proot itself if they stood in its environment.
-STEERING = re.compile(r"(PATH|HOME|TMPDIR|BASH_ENV|ENV|(LD|PYTHON|UDOCKER|PROOT)_?.*)\Z")
+STEERING = re.compile(r"(PATH|HOME|TMPDIR|BASH_ENV|ENV|LD_.*|PYTHON.*|UDOCKER_.*|PROOT_.*)\Z")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -66,7 +66,7 @@ class Udocker:
     def pull(self, reference: str, target: bytes, login: "Optional[Tuple[str, str]]") -> None:
         """Fetch from a registry and leave a docker archive; raises TransferError, or Stopped."""
         registry, name = image_words(reference)
-        folder = target + b".udocker"
+        folder = os.path.join(self.scratch.build, b"udocker-" + os.urandom(4).hex().encode("ascii"))
         env = self._environment(folder)
         try:
             if login is not None:

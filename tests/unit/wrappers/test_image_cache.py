@@ -200,9 +200,14 @@ def test_the_mark_of_a_dead_job_keeps_nothing(
     (mark,) = folder.glob("*.use-*")
     moment = time.time() - 1000
     os.utime(mark, (moment, moment))
+    remains = [folder / ".x.part", folder / ".x.part.download", folder / "x.seen"]
+    for path in remains:
+        path.touch()
+        os.utime(path, (moment - 90000, moment - 90000))
     got(other, B, source)
     other.end()
     assert names(folder) == set()
+    assert not any(path.exists() for path in remains)
 
 
 @pytest.fixture

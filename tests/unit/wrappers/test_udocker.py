@@ -42,7 +42,7 @@ def test_the_whole_command_line(make_plan: MakePlan) -> None:
     mount = plans.Mount(directory="d", path="/data")
     words, env = called(
         make_plan,
-        {"TOKEN": " secret\n", "PATH": "/opt/bin", "PYTHONPATH": "/p"},
+        {"TOKEN": " secret\n", "LDAP_PASSWORD": "x", "PATH": "/opt/bin", "PYTHONPATH": "/p"},
         [b"-x", b"a b"],
         artifacts=(plans.Artifact(name="d", filename="d", source="s", mount=mount),),
         storage=plans.Storage(url="u", username="n", password="p", mountpoint="/mnt/cloud"),
@@ -54,7 +54,7 @@ def test_the_whole_command_line(make_plan: MakePlan) -> None:
         *(b"--volume=/s/work/d:/data", b"--volume=" + MOUNTED + b":/mnt/cloud"),
         *(b"--volume=/cvmfs:/cvmfs", b"--volume=/a:/b"),
         *(b"--workdir=/home/user/w", b"--env=HOME=/home/user"),
-        *(b"--env=PATH=/opt/bin", b"--env=PYTHONPATH=/p", b"--env=TOKEN"),
+        *(b"--env=LDAP_PASSWORD", b"--env=PATH=/opt/bin", b"--env=PYTHONPATH=/p", b"--env=TOKEN"),
         *(b"--entrypoint=", b"task", b"-x", b"a b"),
     ]
     assert env[b"TOKEN"] == b" secret\n"
