@@ -1,4 +1,4 @@
-"""Slurm, through its commands: ``sbatch``, ``squeue``, ``sacct`` and ``scancel``."""
+"""Slurm, through its commands (``sbatch``, ``squeue``, ``sacct``, ``scancel``) or through pyslurm."""
 
 from prominence_hpc.backends.slurm.backend import SlurmBackend
 
