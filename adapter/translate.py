@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from prominence_hpc.adapter.shapes import on_one_node
 from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, StorageMount, Task
 from prominence_hpc.backends.base import Moldable, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
@@ -142,7 +143,8 @@ def translate(
     ``login_environment`` the job gets what the site forwards.
     """
     carrier = Carrier(shared=shares_files(site))
-    resources = job.resources
+    resources = on_one_node(job.resources) or job.resources
+    per_cpu = resources.memory_per_cpu
     cpus = least_cpus(resources)
     memory_gb = memory_of(resources, cpus)
     staging_seconds = ceil(site.staging_minutes * 60)
@@ -212,6 +214,7 @@ def translate(
         gpus=resources.gpus or 0,
         gpu_type=resources.gpu_type,
         moldable=moldable_of(resources),
+        memory_mib_per_cpu=None if per_cpu is None else mib(per_cpu),
         mails=bool(job.notifications) and site.mail == "scheduler",
         mail_address=identity.email if job.notifications and site.mail == "scheduler" else None,
         maximum_retries=retries,
@@ -239,12 +242,7 @@ def moldable_of(resources: Resources) -> Moldable | None:
     several = resources.cpus_range or resources.cpus_options
     if several is None or min(several) == max(several):
         return None
-    per_cpu = resources.memory_per_cpu
-    return Moldable(
-        most_cpus=max(several),
-        between=resources.cpus_range is not None,
-        memory_mib_per_cpu=None if per_cpu is None else mib(per_cpu),
-    )
+    return Moldable(most_cpus=max(several), between=resources.cpus_range is not None)
 
 
 def mib(gigabytes: float) -> int:

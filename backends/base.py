@@ -19,6 +19,7 @@ __all__ = [
     "JobShell",
     "Moldable",
     "SchedulerState",
+    "Shape",
     "Stream",
     "Submission",
     "Transfer",
@@ -46,7 +47,15 @@ class Moldable:
 
     most_cpus: int  # per node
     between: bool  # whether any number from the least to the most will do, or only these two
-    memory_mib_per_cpu: int | None = None  # None: the memory does not depend on the CPUs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Nodes of one size, any number of them from ``nodes`` to ``most_nodes``."""
+
+    cpus: int  # per node
+    nodes: int
+    most_nodes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +82,10 @@ class Submission:
     gpus: int = 0  # per node
     gpu_type: str | None = None
     moldable: Moldable | None = None  # cpus and memory_mib are the least of it
+    # One of these is to be chosen in place of cpus and nodes, fewest nodes first.
+    shapes: tuple[Shape, ...] = ()
+    memory_mib_per_cpu: int | None = None  # where the memory goes with the CPUs
+    most_nodes: int | None = None  # the scheduler may give more than ``nodes``, up to so many
     # An e-mail of the scheduler's own at the job's end; no address: wherever it sends a user's.
     mails: bool = False
     mail_address: str | None = None
@@ -84,10 +97,15 @@ class Submission:
 
     def sized(self, cpus: int) -> "Submission":
         """The same job with its size chosen: ``cpus`` per node, and the memory that goes with them."""
-        memory = self.memory_mib
-        if self.moldable is not None and self.moldable.memory_mib_per_cpu is not None:
-            memory = self.moldable.memory_mib_per_cpu * cpus
+        per_cpu = self.memory_mib_per_cpu
+        memory = self.memory_mib if per_cpu is None else per_cpu * cpus
         return replace(self, cpus=cpus, memory_mib=memory, moldable=None)
+
+    def shaped(self, shape: Shape) -> "Submission":
+        """The same job with its shape chosen."""
+        most = shape.most_nodes if shape.most_nodes > shape.nodes else None
+        sized = self.sized(shape.cpus)
+        return replace(sized, nodes=shape.nodes, most_nodes=most, shapes=())
 
 
 class Condition(Enum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+from prominence_hpc.adapter.shapes import on_one_node
 from prominence_hpc.adapter.spec.job import Job, Resources, StorageMount, Task
 from prominence_hpc.adapter.spec.rules import MPI_TYPES
 from prominence_hpc.adapter.translate import SIF_SUFFIXES
@@ -52,8 +53,11 @@ def unsupported_resources(resources: Resources, backend: str) -> Iterator[Proble
         else:
             message = "jobs of several nodes cannot be run by this version; ask for one node"
         yield Problem("resources.nodes", message)
-    if resources.total_cpus_range is not None:
-        message = "this version cannot choose the number of nodes; give nodes and cpus instead"
+    if resources.total_cpus_range is not None and on_one_node(resources) is None:
+        message = (
+            "jobs of several nodes cannot be run by this version, and one node has not so many "
+            "CPUs by what cpus, cpusRange or cpusOptions allow"
+        )
         yield Problem("resources.totalCpusRange", message)
 
 

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prominence_hpc.adapter.shapes import on_one_node, shapes_of
 from prominence_hpc.adapter.spec.job import (
     Artifact,
     InputFile,
@@ -50,11 +51,22 @@ def check_job(values: Mapping[str, Any], place: Place) -> None:
     of_cpus = place.key("resources").key("cpus").path
     cpus_wrong = any(problem.path.startswith(of_cpus) for problem in place.problems)
     cpus = None if cpus_wrong else most_cpus(values.get("resources"))
+    check_total(values.get("resources"), place.key("resources"))
     check_tasks(values.get("tasks", ()), cpus, artifacts, place.key("tasks"))
     check_inputs(values.get("inputs", ()), place.key("inputs"))
     check_mounts(values.get("artifacts", ()), values.get("storage"), place)
     check_filenames(values.get("inputs", ()), values.get("artifacts", ()), place)
     check_outputs(values, artifacts, place)
+
+
+def check_total(resources: Any, place: Place) -> None:
+    if not isinstance(resources, Resources) or resources.total_cpus_range is None:
+        return
+    if not shapes_of(resources) and on_one_node(resources) is None:
+        least, most = resources.total_cpus_range
+        place.key("totalCpusRange").note(
+            f"no number of nodes has {least} to {most} CPUs in all, if each has the CPUs that are asked for"
+        )
 
 
 def most_cpus(resources: Resources | None) -> int | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from prominence_hpc.backends.base import (
     Condition,
@@ -13,6 +14,11 @@ from prominence_hpc.backends.base import (
 )
 from prominence_hpc.backends.htcondor import client, moldable, render, running_output
 from prominence_hpc.backends.htcondor.parse import STATE_ATTRIBUTES, handle_of, state_of
+from prominence_hpc.backends.htcondor.shapes import (
+    SLOT_ATTRIBUTES,
+    SLOT_CONSTRAINT,
+    best_shape,
+)
 from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
@@ -50,6 +56,8 @@ class HTCondorBackend:
             msg = f"HTCondor runs a job on one node: nodes must be 1, not {submission.nodes}."
             raise BackendError(msg)
         folder = submission.folder
+        if submission.shapes:
+            submission = best_shape(submission, self._slots(SLOT_CONSTRAINT, SLOT_ATTRIBUTES))
         wanted = None if submission.moldable is None else self._most_free(submission)
         description = render.submit_description(submission, self._settings, wanted)
         write_private(folder / "job.sub", description)
@@ -135,16 +143,16 @@ class HTCondorBackend:
 
     def _most_free(self, submission: Submission) -> int | None:
         """The most CPUs that the job could have now; None where the collector does not say."""
+        constraint = moldable.free_constraint(submission)
+        return moldable.most_free(submission, self._slots(constraint, moldable.FREE_ATTRIBUTES))
+
+    def _slots(self, constraint: str, attributes: Sequence[str]) -> list[dict[str, Any]]:
+        """Slots of the pool; none where the collector does not say."""
         try:
-            slots = client.slots(
-                moldable.free_constraint(submission),
-                moldable.FREE_ATTRIBUTES,
-                timeout_seconds=self._timeout,
-            )
+            return client.slots(constraint, attributes, timeout_seconds=self._timeout)
         except BackendError as error:
-            log(f"which slots are free is not known: {error}")
-            return None
-        return moldable.most_free(submission, slots)
+            log(f"which slots there are is not known: {error}")
+            return []
 
     def _running(self, handles: Sequence[str]) -> dict[str, Path]:
         """The folders of those that run; none where the schedd does not say."""

@@ -39,9 +39,9 @@ def request_cpus(submission: Submission, wanted: int | None = None) -> str:
 def request_memory(submission: Submission) -> str:
     """MiB: a number, or so many for each CPU."""
     moldable = submission.moldable
-    if moldable is None or moldable.memory_mib_per_cpu is None:
+    if moldable is None or submission.memory_mib_per_cpu is None:
         return str(submission.memory_mib)
-    return f"{moldable.memory_mib_per_cpu} * RequestCpus"
+    return f"{submission.memory_mib_per_cpu} * RequestCpus"
 
 
 def free_constraint(submission: Submission) -> str:
@@ -61,7 +61,7 @@ def most_free(submission: Submission, slots: Iterable[Mapping[str, Any]]) -> int
     moldable = submission.moldable
     if moldable is None:
         return None
-    per_cpu = moldable.memory_mib_per_cpu
+    per_cpu = submission.memory_mib_per_cpu
     rooms = [
         int(slot["Cpus"] if per_cpu is None else min(slot["Cpus"], slot["Memory"] // per_cpu))
         for slot in slots
@@ -76,6 +76,6 @@ def most_free(submission: Submission, slots: Iterable[Mapping[str, Any]]) -> int
 def _room(submission: Submission) -> str:
     """How many CPUs the machine has for the job."""
     moldable = submission.moldable
-    if moldable is None or moldable.memory_mib_per_cpu is None:
+    if moldable is None or submission.memory_mib_per_cpu is None:
         return "TARGET.Cpus"
-    return f"min({{TARGET.Cpus, int(TARGET.Memory / {moldable.memory_mib_per_cpu})}})"
+    return f"min({{TARGET.Cpus, int(TARGET.Memory / {submission.memory_mib_per_cpu})}})"

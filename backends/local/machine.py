@@ -16,9 +16,9 @@ def fitting(submission: Submission) -> Submission:
     if moldable is None:
         return submission
     room = len(os.sched_getaffinity(0))
-    if moldable.memory_mib_per_cpu is not None:
+    if submission.memory_mib_per_cpu is not None:
         memory_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-        room = min(room, memory_mib // moldable.memory_mib_per_cpu)
+        room = min(room, memory_mib // submission.memory_mib_per_cpu)
     if not moldable.between and room < moldable.most_cpus:
         return submission.sized(submission.cpus)
     return submission.sized(max(submission.cpus, min(moldable.most_cpus, room)))

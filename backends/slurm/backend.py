@@ -21,6 +21,7 @@ from prominence_hpc.backends.slurm import render
 from prominence_hpc.backends.slurm.commands import Commands, slurm_environment
 from prominence_hpc.backends.slurm.moldable import (
     TEST_TIME_FORMAT,
+    Start,
     largest_that_starts,
     parse_start,
 )
@@ -54,7 +55,7 @@ class SlurmBackend:
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         return self._transport.submit(submission)
 
-    def _start_of(self, submission: Submission) -> float:
+    def _start_of(self, submission: Submission) -> Start:
         """When a job of this size would start; leaves job.sh of that size."""
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         return parse_start(self._commands.run(render.test_argv(submission), TEST_TIME_FORMAT))

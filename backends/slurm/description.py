@@ -61,7 +61,8 @@ def inexpressible_options(options: Mapping[str, str]) -> list[str]:
     return [
         name
         for name, value in options.items()
-        if name not in _ATTRIBUTES and _NOTHING_TO_SAY.get(name) != value
+        if (name not in _ATTRIBUTES and _NOTHING_TO_SAY.get(name) != value)
+        or (name == "nodes" and not value.isdecimal())  # a range, of which the tasks are not known
     ]
 
 

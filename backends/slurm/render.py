@@ -74,7 +74,7 @@ def directive_options(submission: Submission, settings: SiteSettings) -> dict[st
     An option that has none is empty.
     """
     options = {
-        "nodes": str(submission.nodes),
+        "nodes": _nodes(submission),
         "ntasks-per-node": "1",
         "cpus-per-task": str(submission.cpus),
         "mem": f"{submission.memory_mib}M",
@@ -228,6 +228,12 @@ def _with_labels(head: str, labels: Mapping[str, str], more: int) -> str:
 def _minutes(seconds: int) -> str | None:
     """Slurm counts a time limit in minutes; none is the partition's own."""
     return str(-(-seconds // 60)) if seconds > 0 else None
+
+
+def _nodes(submission: Submission) -> str:
+    """A number, or "2-4": as many as can be had without a later start."""
+    most = submission.most_nodes
+    return str(submission.nodes) if most is None else f"{submission.nodes}-{most}"
 
 
 def _gpus(submission: Submission) -> str | None:

@@ -3,6 +3,8 @@
 import json
 import shlex
 
+import pytest
+
 from tests.engine.prominence import Prominence
 
 
@@ -152,6 +154,7 @@ def test_delete_ends_a_running_job(prominence: Prominence, image: str) -> None:
     assert "has ended already" in again.stderr
 
 
+@pytest.mark.honours("resources.walltime")
 def test_walltime_kills_and_keeps_outputs(prominence: Prominence, image: str) -> None:
     described = prominence.run(
         "--walltime", "1", "--output", "kept", image, "sh -c 'echo early > kept; sleep 600'"

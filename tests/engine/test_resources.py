@@ -121,13 +121,23 @@ def test_the_larger_where_it_can_start_and_else_what_there_is(
     assert found["execution"]["provisionedResources"]["cpus"] == 4
 
 
-@pytest.mark.honours("resources.cpusRange", "resources.cpusOptions")
+@pytest.mark.honours("resources.cpusRange", "resources.cpusOptions", on=["local"])
 def test_this_machine_gives_what_it_has(site: Site, folder: str, image: str) -> None:
     local = Prominence(site, folder, backend="local")
     cores = int(local.shell("nproc"))
     assert given(local, image, cpusRange=[1, 100], memory=1) == [cores, 1, 1]
     assert given(local, image, cpusOptions=[1, 1000], memoryPerCpu=0.5) == [1, 0.5, 1]
     assert given(local, image, cpusOptions=[cores, 1], memory=1) == [cores, 1, 1]
+
+
+@pytest.mark.honours("resources.totalCpusRange")
+def test_so_many_cpus_in_all(prominence: Prominence, image: str) -> None:
+    if prominence.backend == "local":
+        cores = int(prominence.shell("nproc"))
+        assert given(prominence, image, totalCpusRange=[1, 100], memory=0.5) == [cores, 0.5, 1]
+        assert given(prominence, image, totalCpusRange=[1, 3], cpus=2, memory=0.5) == [2, 0.5, 1]
+        return
+    assert given(prominence, image, totalCpusRange=[2, 4], memoryPerCpu=0.1) == [4, 0.4, 1]
 
 
 SEE_GPUS = (
@@ -167,7 +177,7 @@ def test_gpus_of_a_type(on_scheduler: Prominence, image: str) -> None:
     on_scheduler("delete", str(job_id))
 
 
-@pytest.mark.refuses("resources.gpus", "resources.gpuType")
+@pytest.mark.refuses("resources.gpus", "resources.gpuType", on=["local"])
 def test_gpus_that_this_machine_has_not(site: Site, folder: str, image: str) -> None:
     local = Prominence(site, folder, backend="local")
     done = local("create", "--gpus", "1", image, "true", check=False)

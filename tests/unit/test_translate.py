@@ -225,7 +225,7 @@ def test_sizes_to_choose_from() -> None:
     plan, submission = translated(job(resources=resources))
     assert (plan.cpus, plan.memory_gb, plan.memory_gb_per_cpu) == (2, 0.6, 0.3)
     assert (submission.cpus, submission.memory_mib) == (2, 600)
-    assert submission.moldable == Moldable(most_cpus=8, between=True, memory_mib_per_cpu=300)
+    assert submission.moldable == Moldable(most_cpus=8, between=True)
     assert submission.sized(4).memory_mib == 1200
     options = Resources(cpus=None, cpus_options=(8, 2), memory=1)
     _, submission = translated(job(resources=options))
@@ -280,3 +280,10 @@ def test_each_image_once_for_each_login_checksum_and_runtime() -> None:
     ]
     assert {image.source for image in plan.images} == {"docker://host.org/x", "/i.sif"}
     assert "token='t'" not in repr(plan) + repr(submission)
+
+
+def test_cpus_in_all_are_a_range_of_one_node() -> None:
+    resources = Resources(cpus=1, nodes=None, total_cpus_range=(2, 4), memory_per_cpu=0.5)
+    _, submission = translated(job(resources=resources))
+    assert (submission.cpus, submission.memory_mib, submission.nodes) == (2, 1000, 1)
+    assert submission.moldable == Moldable(most_cpus=4, between=True)

@@ -19,11 +19,12 @@ def provisioned(plan: "dict[str, Any]", environ: "Mapping[str, str]") -> "dict[s
     machine = read_ad(environ.get("_CONDOR_MACHINE_AD", ""))
     ours = _number(environ, "PROMINENCE_CPUS", plan["cpus"])
     cpus = _number(environ, "SLURM_CPUS_ON_NODE", machine.get("Cpus", ours))
+    nodes = _number(environ, "_CONDOR_NPROCS", plan["nodes"])
     found = {
         "cpus": cpus,
         "memory": _memory(plan, environ, machine, cpus),
         "disk": machine["Disk"] / KIB_PER_GB if "Disk" in machine else plan["disk_gb"],
-        "nodes": _number(environ, "SLURM_JOB_NUM_NODES", plan["nodes"]),
+        "nodes": _number(environ, "SLURM_JOB_NUM_NODES", nodes),
     }
     gpus = _number(environ, "SLURM_GPUS_ON_NODE", machine.get("GPUs", plan["gpus"]))
     if gpus:

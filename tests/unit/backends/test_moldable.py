@@ -16,7 +16,7 @@ from prominence_hpc.backends.local import machine
 from prominence_hpc.backends.run_command import Completed
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import SlurmBackend
-from prominence_hpc.backends.slurm.moldable import largest_that_starts, parse_start
+from prominence_hpc.backends.slurm.moldable import Start, largest_that_starts, parse_start
 from prominence_hpc.errors import BackendError, BackendUnavailable
 from tests.unit.backends.helpers import FakePrograms, submission
 
@@ -24,9 +24,12 @@ LATER = 3600.0
 
 
 def job(least: int, most: int, *, between: bool = True, per_cpu: int | None = None) -> Submission:
-    moldable = Moldable(most_cpus=most, between=between, memory_mib_per_cpu=per_cpu)
-    memory = 2048 if per_cpu is None else per_cpu * least
-    return submission(Path("/jobs/12"), cpus=least, memory_mib=memory, moldable=moldable)
+    moldable = Moldable(most_cpus=most, between=between)
+    memory = {
+        "memory_mib": 2048 if per_cpu is None else per_cpu * least,
+        "memory_mib_per_cpu": per_cpu,
+    }
+    return submission(Path("/jobs/12"), cpus=least, moldable=moldable, **memory)
 
 
 class Slurm:
@@ -36,12 +39,12 @@ class Slurm:
         self.free, self.size = free, size
         self.asked: list[int] = []
 
-    def __call__(self, wanted: Submission) -> float:
+    def __call__(self, wanted: Submission) -> Start:
         assert wanted.moldable is None
         self.asked.append(wanted.cpus)
         if wanted.cpus > self.size:
-            return float("inf")
-        return time.time() + (0 if wanted.cpus <= self.free else LATER)
+            return Start(float("inf"))
+        return Start(time.time() + (0 if wanted.cpus <= self.free else LATER), wanted.cpus)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_a_job_of_one_size_asks_nothing() -> None:
 
 
 def test_a_controller_that_does_not_say() -> None:
-    def silent(_: Submission) -> float:
+    def silent(_: Submission) -> Start:
         msg = "no answer"
         raise BackendUnavailable(msg)
 
@@ -95,9 +98,9 @@ def test_answers_of_sbatch(programs: FakePrograms, tmp_path: Path) -> None:
     def ended(code: int, text: str) -> Completed:
         return Completed(("sbatch",), code, "", text)
 
-    assert parse_start(ended(0, SAID.format(1795590405))) == 1795590405
+    assert parse_start(ended(0, SAID.format(1795590405))) == Start(1795590405, 4)
     never = ended(1, "allocation failure: Requested node configuration is not available\n")
-    assert parse_start(never) == float("inf")
+    assert parse_start(never).time == float("inf")
     programs.add("sbatch", stdout="4711\n", stderr=SAID.format(1))
     moldable = replace(job(2, 8), folder=tmp_path)
     assert SlurmBackend(SiteSettings(name="s", backend="slurm")).submit(moldable) == "4711"

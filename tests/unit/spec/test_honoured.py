@@ -27,7 +27,7 @@ CREDENTIAL = {"username": "u", "token": "t"}
     [
         (job(resources={"memory": 1, "nodes": 2}), ["resources.nodes"]),
         (
-            job(resources={"memory": 1, "totalCpusRange": [1, 2]}),
+            job(resources={"memory": 1, "cpus": 2, "totalCpusRange": [3, 4]}),
             ["resources.totalCpusRange"],
         ),
         (job(tasks=[{"image": "x", "cmd": "x", "type": "openmpi"}]), ["tasks[0].type"]),

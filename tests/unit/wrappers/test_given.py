@@ -59,6 +59,7 @@ def test_htcondor(make_plan: MakePlan, tmp_path: Path) -> None:
     found = given.provisioned(plan, environ)
     assert found == {"cpus": 4, "memory": 2.048, "disk": 1, "nodes": 1, "gpus": 1}
     assert given.told(plan, environ)["PROMINENCE_MEMORY"] == "2"
+    assert given.provisioned(plan, {**environ, "_CONDOR_NPROCS": "3"})["nodes"] == 3
     machine.write_text("Cpus = 64\nMemory = 256000\n")
     whole_node = document(make_plan, memory_gb=1)
     told = given.told(whole_node, environ)
