@@ -5,8 +5,9 @@ cuts the slot; in a partitionable slot ``TARGET.Cpus`` is what is free there now
 
 A pool that fills its nodes one after the other (NEGOTIATOR_PRE_JOB_RANK's default) meets the job with
 the fullest machine that will do, and no ``rank`` of ours comes before that. So the collector is
-asked once how many CPUs the job could have now, and for :data:`_PATIENT_SECONDS` from its
-submission it takes no fewer. After that any size will do.
+asked once how many CPUs the job could have now, and the job takes no fewer at first. Once the negotiator
+has found no match for it (LastRejMatchTime), what the collector knew is no longer so, and any size will do:
+one cycle later, or after :data:`_PATIENT_SECONDS`, as only one of many like jobs is told.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,8 @@ def request_cpus(submission: Submission, wanted: int | None = None) -> str:
         return str(submission.cpus)
     least = str(submission.cpus)
     if wanted is not None and wanted > submission.cpus:
-        least = f"(time() - QDate < {_PATIENT_SECONDS} ? {wanted} : {submission.cpus})"
+        at_first = f"LastRejMatchTime is undefined && time() - QDate < {_PATIENT_SECONDS}"
+        least = f"({at_first} ? {wanted} : {submission.cpus})"
     if moldable.between:
         fitting = f"max({{{least}, min({{{moldable.most_cpus}, {_room(submission)}}})}})"
     else:
