@@ -161,6 +161,17 @@ def test_an_image_that_wants_a_login(hand: ByHand, shelf: Shelf) -> None:
     assert report["detail"].endswith("; a private registry needs imagePullCredential.")
 
 
+def test_a_login_that_apptainer_has(hand: ByHand, shelf: Shelf) -> None:
+    """The user's own settings are read where there are some; the registry tells us no digest then."""
+    shelf.push(PASSWORD, "own")
+    login = f"apptainer -q registry login -u alice --password-stdin docker://{PASSWORD}"
+    home = f"mkdir -p {HERE}/home; export HOME={HERE}/home"
+    before = f"{home}; {login} < /home/alice/.registry-password"
+    image = of_registry(shelf.docker(PASSWORD, "own"))
+    assert [status(run(hand, image, before=before)) for _ in range(2)] == ["completed"] * 2
+    assert f"not cached: the registry {PASSWORD} wants a login" in hand.read("wrapper.log")
+
+
 def test_an_archive_on_the_node_is_converted_once(hand: ByHand, shelf: Shelf) -> None:
     path = f"{HERE}/x.tar"
     shelf.save(path, "one")
