@@ -8,6 +8,7 @@ import pytest
 from tests.engine.prominence import Prominence
 
 
+@pytest.mark.honours("name", "labels", "inputs", "outputFiles")
 def test_a_job_from_start_to_end(prominence: Prominence, image: str) -> None:
     """Input in, command run, output back; describe tells what happened where."""
     prominence.write("input.txt", "forty-two\n")
@@ -27,10 +28,13 @@ def test_a_job_from_start_to_end(prominence: Prominence, image: str) -> None:
     assert execution["cpu"].keys() == {"vendor", "model", "clock"}
     assert described["events"].keys() == {"createTime", "startTime", "endTime"}
     assert described["labels"] == {"kind": "test"}
-    (row,) = json.loads(prominence("list", "--completed", "--json").stdout)
-    assert (row["id"], row["name"], row["status"]) == (job_id, "a job", "completed")
+    for chosen in ("kind=test", "kind=other"):
+        listed = prominence("list", "--completed", "--constraint", chosen, "--json").stdout
+        found = [(row["id"], row["name"], row["status"]) for row in json.loads(listed)]
+        assert found == [(job_id, "a job", "completed")] * (chosen == "kind=test")
 
 
+@pytest.mark.honours("outputFiles", "outputDirs")
 def test_outputs_of_every_kind(prominence: Prominence, image: str) -> None:
     script = "mkdir -p d/e && echo 1 > a.dat && echo 2 > b.dat && echo 3 > 'd/e/deep file' && echo 4 > one"
     described = prominence.completed(
@@ -67,17 +71,6 @@ def test_the_next_job_finds_the_image_on_the_node(prominence: Prominence, image:
     assert set(found) == {-1}
 
 
-def test_artifact_is_unpacked_and_mounted(prominence: Prominence, image: str) -> None:
-    prominence.shell("mkdir data && echo inside > data/file && tar czf artifact.tgz data")
-    name = f"artifact-{prominence.engine}.tgz"
-    prominence("upload", "--name", name, "--filename", "artifact.tgz")
-    described = prominence.completed(
-        "--artifact", f"{name}:data:/mnt/data", image, "sh -c 'cat data/file /mnt/data/file; ls'"
-    )
-    assert prominence.stdout(described["id"]) == "inside\ninside\ndata\n"
-    prominence("rm", name)
-
-
 def test_tasks_run_in_order_and_a_failure_stops_the_rest(
     prominence: Prominence, image: str
 ) -> None:
@@ -100,6 +93,7 @@ def test_tasks_run_in_order_and_a_failure_stops_the_rest(
     assert prominence.read("file") == "first\n"
 
 
+@pytest.mark.honours("inputs", "tasks.cmd")
 def test_yaml_with_file_input_and_several_lines(prominence: Prominence, image: str) -> None:
     prominence.write("words.txt", "from a file\n")
     prominence.write(
@@ -107,19 +101,23 @@ def test_yaml_with_file_input_and_several_lines(prominence: Prominence, image: s
         f"""
 name: from yaml
 resources: {{cpus: 1, memory: 1, disk: 1}}
-inputs: ["file://words.txt"]
+inputs:
+  - "file://words.txt"
+  - {{filename: "a tool", content: {TOOL}, executable: true}}
 tasks:
   - image: {image}
     cmd: |
       cat words.txt
-      printf second
+      './a tool' second
 """,
     )
     described = prominence.ended(prominence.created(prominence("run", "job.yaml")))
     assert [task["exitCode"] for task in described["execution"]["tasks"]] == [0, 0]
-    assert prominence.stdout(described["id"]) == "from a file\nsecond"
+    assert described["inputFiles"] == ["words.txt", "a tool"]
+    assert prominence.stdout(described["id"]) == "from a file\ntold second\n"
 
 
+TOOL = "IyEvYmluL3NoCmVjaG8gdG9sZCAiJEAiCg=="  # a shell script: echo told "$@"
 HOSTILE = "sp ace \"quote' $(touch /tmp/pwned) `touch /tmp/pwned` %n %% $$(X) \\ , ; & 🐟 end"
 
 
@@ -154,14 +152,29 @@ def test_delete_ends_a_running_job(prominence: Prominence, image: str) -> None:
     assert "has ended already" in again.stderr
 
 
-@pytest.mark.honours("resources.walltime")
+@pytest.mark.honours("resources.walltime", "tasks.type sidecar")
 def test_walltime_kills_and_keeps_outputs(prominence: Prominence, image: str) -> None:
-    described = prominence.run(
-        "--walltime", "1", "--output", "kept", image, "sh -c 'echo early > kept; sleep 600'"
-    )
+    """The task has some seconds to end, and after it its sidecar has, before outputs are stored."""
+    saves = 'trap "echo saved > {0}; exit 9" TERM; echo early > {0}; sleep 600 & wait'
+    description = {
+        "resources": {"cpus": 1, "memory": 0.5, "disk": 1, "walltime": 1},
+        "tasks": [
+            {"image": image, "type": "sidecar", "cmd": f"sh -c '{saves.format('beside')}'"},
+            {"image": image, "cmd": f"sh -c '{saves.format('kept')}'"},
+        ],
+        "outputFiles": ["kept", "beside"],
+    }
+    prominence.write("job.json", json.dumps(description))
+    described = prominence.ended(prominence.created(prominence("run", "job.json")))
     assert (described["status"], described["statusReason"]) == ("killed", "Walltime limit exceeded")
+    tasks = described["execution"]["tasks"]
+    assert [task["exitCode"] for task in tasks] == [9, 9], prominence.told(
+        described["id"], described
+    )
+    assert tasks[0]["endedEarly"] is False
+    assert 60 <= tasks[1]["wallTimeUsage"] < 75
     prominence("download", str(described["id"]))
-    assert prominence.read("kept") == "early\n"
+    assert (prominence.read("kept"), prominence.read("beside")) == ("saved\n", "saved\n")
 
 
 def test_missing_output_is_named(prominence: Prominence, image: str) -> None:

@@ -99,66 +99,47 @@ class Uploader:
             return self._to_web(destination(), name, body)
 
     def _to_web(self, target: "dict[str, Any]", name: str, body: Body) -> "tuple[int, str]":
-        import http.client
-
-        from .web import failure, network_error
+        from .send import send
 
         before, after, headers = (b"", b"", {})  # type: bytes, bytes, dict[str, str]
         if target["method"] == "post":
             before, after, headers = form(target["fields"], name)
-        length = len(before) + (body.length or 0) + len(after)
-        connection, path, extra = self.web().connect(target["url"])
-        headers.update(extra)
-        headers["Content-Length"] = str(length)
+        size = body.length or 0
         digest = hashlib.sha256()
-        try:
-            connection.putrequest(target["method"].upper(), path, skip_accept_encoding=True)
-            for key, value in headers.items():
-                connection.putheader(key, value)
-            connection.endheaders()
-            early = self._send(connection, before, body, after, digest)
-            response = connection.getresponse()
-            if response.status not in (200, 201, 204):
-                raise failure(response)
-            if early:
-                msg = "the server answered before all was sent"
-                raise Transient(msg)
-            response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise network_error(error) from error
-        finally:
-            connection.close()
-        return body.length or 0, digest.hexdigest()
+        send(
+            self.web(),
+            target["method"].upper(),
+            target["url"],
+            headers,
+            len(before) + size + len(after),
+            lambda server: self._write(server, (before, after), body, digest),
+        )
+        return size, digest.hexdigest()
 
-    def _send(
+    def _write(
         self,
-        connection: "http.client.HTTPConnection",
-        before: bytes,
+        server: "http.client.HTTPConnection",
+        around: "tuple[bytes, bytes]",
         body: Body,
-        after: bytes,
         digest: "Any",
-    ) -> bool:
-        """Send all of it; True where the server stopped listening, its answer then says why."""
+    ) -> None:
+        """The body between what a form has around it; raises TransferError where it changes."""
         from .ahead import read_ahead
 
         count = 0
-        try:
-            if before:
-                connection.send(before)
-            for block in read_ahead(_hashed(body.blocks(), digest)):
-                self.control.check()
-                count += len(block)
-                if count > (body.length or 0):
-                    break
-                connection.send(block)
-            if count != body.length:
-                msg = "it changed its length while it was sent"
-                raise TransferError(msg)
-            if after:
-                connection.send(after)
-        except (BrokenPipeError, ConnectionResetError):
-            return True
-        return False
+        if around[0]:
+            server.send(around[0])
+        for block in read_ahead(_hashed(body.blocks(), digest)):
+            self.control.check()
+            count += len(block)
+            if count > (body.length or 0):
+                break
+            server.send(block)
+        if count != body.length:
+            msg = "it changed its length while it was sent"
+            raise TransferError(msg)
+        if around[1]:
+            server.send(around[1])
 
     def _to_folder(self, folder: bytes, name: str, body: Body) -> "tuple[int, str]":
         return store_in_folder(folder, name, body.blocks(), self.control)
