@@ -81,12 +81,14 @@ def create_checked(
 ) -> JobRecord:
     """Record and submit a job of which everything is known to be there."""
     backend = workspace.backend(settings.name)
+    # Lists show the first task, which is none that only helps.
+    shown = next((task for task in job.tasks if task.type != "sidecar"), job.tasks[0])
     record = workspace.store.create_intent(
         site=settings.name,
         backend=settings.backend,
         name=job.name,
-        image=job.tasks[0].image,
-        command=job.tasks[0].cmd or "",
+        image=shown.image,
+        command=shown.cmd or "",
         labels=job.labels,
         leave_in_queue=job.policies.leave_in_queue,
     )

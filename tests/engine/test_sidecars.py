@@ -108,6 +108,8 @@ def test_sidecars_end_with_a_job_that_fails_or_is_deleted(
             break
         prominence.shell("sleep 0.5")
     assert "PROMINENCE_TASK_NUM=1" in inside.stdout.splitlines(), inside.stderr
+    listed = json.loads(prominence("list", "--all", "--json").stdout)
+    assert {row["cmd"] for row in listed} == {"sh -c 'sleep 1; exit 3'", "sleep 600"}
     prominence("delete", str(deleted))
     ended = [prominence.ended(job_id) for job_id in (failing, deleted)]
     assert [described["status"] for described in ended] == ["completed", "deleted"]

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import time
-import traceback
 
 from .ended import Ended
 from .orphans import adopt_orphans, children, descendants, hear_of_parents_end, send
@@ -45,6 +44,8 @@ class Companion:
             try:  # never back into the wrapper's program, whose copy this is
                 _keep(keepers_end, argv, env, cwd, stdout, stderr, wrapper)
             except BaseException:  # noqa: BLE001 (the outermost line of this process)
+                import traceback
+
                 traceback.print_exc()
             finally:
                 os._exit(0)

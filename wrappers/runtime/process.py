@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 
-from .companion import Companion
 from .ended import Ended
 from .orphans import adopt_orphans, children, send
 
@@ -14,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Optional
 
+    from .companion import Companion
     from .control import Control
 
 TERM_SECONDS = 8.0  # between SIGTERM and SIGKILL
@@ -97,11 +97,13 @@ class Watch:
         cwd: bytes,
         stdout: "Optional[int]",
         stderr: "Optional[int]",
-    ) -> Companion:
+    ) -> "Companion":
         """Start what runs beside the tasks, until :meth:`end`; None for a stream is our own.
 
         Raises OSError where it cannot be started. No other thread may run.
         """
+        from .companion import Companion
+
         companion = Companion(argv, env, cwd, stdout, stderr)
         self._companions[companion.keeper] = companion
         return companion

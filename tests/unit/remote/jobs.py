@@ -98,7 +98,9 @@ def running(runs: Runs, *tasks: plans.Task, **fields: Any) -> Iterator[Path]:
 
 def as_if_begun_long_ago(folder: Path) -> None:
     """Or the first seconds would pass with a look for the container, of which there is none here."""
-    document = json.loads((folder / "running.json").read_text())
+    place = folder / "running.json"
+    until(lambda: json.loads(place.read_text())["task"])  # a task may be faster than word of it
+    document = json.loads(place.read_text())
     document["task"]["start"] -= 100
     (folder / "running.json").write_text(json.dumps(document))
 
