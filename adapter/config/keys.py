@@ -40,10 +40,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "url_lifetime_hours": (0.1, 168),  # SigV4's own limit is 7 days
 }
 _SET_BY_CONTAINERS = ("HOME", "UID", "GID")
-# One address, with nothing that a mail program could take for more of them or for an option.
-_EMAIL = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
-)
+# One address, with nothing that a mail program, which may be a shell script, could take for more.
+_EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=~%'-]*@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
