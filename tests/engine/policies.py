@@ -15,8 +15,6 @@ default_site = "{backend}"
 backend = "{backend}"
 {keys}
 """
-# Whatever the test asks, the site's own storage holds.
-STORAGE = "/etc/prominence/config.toml"
 
 
 def job(image: str, script: str, **fields: Any) -> dict[str, Any]:
