@@ -37,9 +37,7 @@ def gone(prominence: Prominence, words: str) -> bool:
     return False
 
 
-FETCH = (
-    "for i in $(seq 100); do wget -q -O - http://127.0.0.1:{}/page && exit; sleep 0.1; done; exit 1"
-)
+FETCH = "for i in $(seq 100); do wget -q -O - http://127.0.0.1:{}/page 2> /dev/null && exit; sleep 0.1; done; exit 1"
 
 
 @pytest.mark.honours("tasks.type sidecar")
