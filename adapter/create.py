@@ -33,6 +33,7 @@ from prominence_hpc.adapter.translate import (
     Source,
     image_kind,
     output_objects,
+    shared_scratch_of,
     translate,
     uploaded_names,
 )
@@ -132,6 +133,7 @@ def refuse_at(job: Job, settings: SiteSettings) -> None:
         webdav=can_mount(job, settings),
         runtimes=known_runtimes(settings),
         mail=settings.mail,
+        shared_scratch=shared_scratch_of(settings, Path("/")) is not None,
     )
 
 

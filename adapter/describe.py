@@ -126,6 +126,7 @@ def execution(record: JobRecord, report: Report | None) -> dict[str, Any]:
     if report:
         found |= {
             "host": report["host"],
+            "nodes": report.get("nodes"),
             "provisionedResources": report["provisioned"],
             "cpu": report["cpu"],
             "runtimeVersion": report["runtime_version"],

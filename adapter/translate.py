@@ -193,6 +193,8 @@ def translate(
         },
         binds=site.binds,
         scratch=site.scratch,
+        shared_scratch=shared_scratch_of(site, identity.folder) if has_nodes(resources) else None,
+        serial_tasks_on_all_nodes=job.policies.run_serial_tasks_on_all_nodes,
         image_cache=site.image_cache,
         image_cache_bytes=int(site.image_cache_gb * 1e9),
         mail_command=site.mail_command if job.notifications and site.mail == "command" else (),
@@ -248,6 +250,20 @@ def moldable_of(resources: Resources) -> Moldable | None:
 def mib(gigabytes: float) -> int:
     """What the scheduler is asked for; a hair's breadth over a whole number is a float's, not the user's."""
     return ceil(round(gigabytes * MIB_PER_GB, 6))
+
+
+def has_nodes(resources: Resources) -> bool:
+    """Whether the job may have several nodes."""
+    return resources.nodes is None or resources.nodes > 1
+
+
+def shared_scratch_of(site: SiteSettings, folder: Path) -> str | None:
+    """A folder that all nodes of a job see: the site's, else the job's own; None where neither is.
+
+    >>> shared_scratch_of(SiteSettings(name="s", backend="slurm"), Path("/home/me/jobs/7"))
+    '/home/me/jobs/7'
+    """
+    return site.shared_scratch or (str(folder) if shares_files(site) else None)
 
 
 def memory_of(resources: Resources, cpus: int) -> float:
@@ -404,6 +420,7 @@ def task_of(task: Task, image: int) -> plans.Task:
         app=task.app,
         runtime=task.runtime,
         type=task.type,
+        processes_per_node=task.procs_per_node,
     )
 
 

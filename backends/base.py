@@ -239,11 +239,13 @@ class Backend(Protocol):
         Yields nothing where there is nothing yet.
         """
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+    def open_shell(
+        self, way: str, handle: str, node: str, folder: Path, number: int = 0
+    ) -> JobShell:
         """A shell on a node of a running job, by one of :attr:`ways`.
 
         ``node`` is one of :attr:`SchedulerState.nodes`, or empty where :attr:`finds_node`; ``folder`` is
-        the job's. Raises RemoteError, whose
+        the job's, ``number`` counts the job's nodes. Raises RemoteError, whose
         message says what was in the way; where it may pass (the job has just begun), a
         NotReadyError.
         """

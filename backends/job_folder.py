@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prominence_hpc.backends.base import Stream
 
-__all__ = ["read_stream", "write_private"]
+__all__ = ["node_folder", "read_stream", "write_private"]
 
 _BLOCK_BYTES = 1 << 16
 
@@ -19,6 +19,11 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def node_folder(folder: Path, number: int) -> Path:
+    """Where what another node of a job than the first writes is kept, in the job's folder."""
+    return folder / f"node-{number}" if number else folder
 
 
 def read_stream(folder: Path, stream: Stream) -> Iterator[bytes]:

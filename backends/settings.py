@@ -49,6 +49,8 @@ class SiteSettings:
         None  # do nodes see the state folder? None: the backend's default
     )
     scratch: str | None = None
+    # A folder that all nodes of a job of several nodes see. None: the job's own, where nodes see it.
+    shared_scratch: str | None = None
     binds: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     # Names of variables of the login node that jobs get, with the value at submission.

@@ -61,7 +61,7 @@ def print_stream(
         msg = "--tail goes on to the last attempt of a job: give either --tail or --attempt."
         raise UsageError(msg)
     from prominence_hpc.adapter.jobs import read_stream
-    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow
+    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, so_far
     from prominence_hpc.cli.session import workspace
     from prominence_hpc.cli.terminal import ending_by_signals
 
@@ -69,8 +69,12 @@ def print_stream(
     check_node_of_streams(session, job_id, node)
     if tail:
         with ending_by_signals():
-            for _, block in follow(session, job_id, [stream], warn):
+            for _, block in follow(session, job_id, [stream], warn, node):
                 write(block)
+        return
+    if node:
+        for _, block in so_far(session, job_id, [stream], node):
+            write(block)
         return
     record, blocks = read_stream(session, job_id, stream, attempt)
     written = sum(map(write, blocks))
@@ -103,7 +107,11 @@ def logs_command(*, job_id: int, following: bool, node: int) -> None:
     session = workspace()
     check_node_of_streams(session, job_id, node)
     names: list[LogName] = ["wrapper.log", "stdout", "stderr"]
-    pieces = follow(session, job_id, names, warn) if following else so_far(session, job_id, names)
+    pieces = (
+        follow(session, job_id, names, warn, node)
+        if following
+        else so_far(session, job_id, names, node)
+    )
     lines = WrapperLines()
     with ending_by_signals():
         for name, block in pieces:

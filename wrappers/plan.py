@@ -108,6 +108,7 @@ class Task:
     runtime: Literal["singularity", "udocker"] = "singularity"
     # A sidecar runs beside the others: from before the first of them until after the last.
     type: TaskType = "basic"
+    processes_per_node: int | None = None  # of MPI tasks; None: one for each CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,9 @@ class Plan:
     storage: Storage | None = None
     tasks: tuple[Task, ...] = ()
     outputs: tuple[Output, ...] = ()
+    # A folder that all nodes of the job see; None: the job has one node. $NAME and ~ as in ``scratch``.
+    shared_scratch: str | None = None
+    serial_tasks_on_all_nodes: bool = False
     task_retries: int = 0
     ignore_task_failures: bool = False
     report_job_success_on_task_failure: bool = False

@@ -98,6 +98,7 @@ class Report(TypedDict):
     runtime_version: str
     max_memory_usage_kb: int
     provisioned: dict[str, float]  # cpus, memory, disk (GB), nodes
+    nodes: NotRequired[list[str]]  # hosts of a job of several nodes, by their numbers
     tasks: list[TaskReport]
     outputs: list[OutputReport]
 

@@ -22,6 +22,7 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Backend, Condition
+from prominence_hpc.backends.job_folder import node_folder
 from prominence_hpc.errors import BackendUnavailable, ConflictError, ProminenceError, RemoteError
 from prominence_hpc.wrappers import frames
 from prominence_hpc.wrappers.report import read as read_report
@@ -68,14 +69,14 @@ class Pace:
 
 
 def follow(
-    workspace: Workspace, job_id: int, names: Sequence[LogName], note: Note
+    workspace: Workspace, job_id: int, names: Sequence[LogName], note: Note, node: int = 0
 ) -> Iterator[Piece]:
-    """Blocks of the named streams until the job has ended and all of them were given.
+    """Blocks of one node's named streams until the job has ended and all of them were given.
 
     A job that waits is waited for. ``note`` is told what the user should know meanwhile.
     NotFoundError where there is no such job.
     """
-    following = Following(workspace, job_id, dict.fromkeys(names, 0), note)
+    following = Following(workspace, job_id, dict.fromkeys(names, 0), note, node)
     while True:
         record = following.wait_for_start()
         if record.final:
@@ -84,10 +85,12 @@ def follow(
         yield from following.while_it_runs(record)
 
 
-def so_far(workspace: Workspace, job_id: int, names: Sequence[LogName]) -> Iterator[Piece]:
-    """What there is of the named streams now. ConflictError where the job has not started."""
+def so_far(
+    workspace: Workspace, job_id: int, names: Sequence[LogName], node: int = 0
+) -> Iterator[Piece]:
+    """What there is of one node's named streams now. ConflictError where the job has not started."""
     record = up_to_date(workspace, [job_id]).records[0]
-    following = Following(workspace, job_id, dict.fromkeys(names, 0), note=lambda _: None)
+    following = Following(workspace, job_id, dict.fromkeys(names, 0), lambda _: None, node)
     waits = record.started is None and not record.final
     # A job that waits for its next attempt has had one.
     if waits and not (following.folder / REPORT_FILE).exists():
@@ -96,7 +99,7 @@ def so_far(workspace: Workspace, job_id: int, names: Sequence[LogName]) -> Itera
     if waits or record.final or workspace.backend(record.site).writes_into_folder:
         yield from following.new_pieces()
         return
-    with visit_job(workspace, job_id) as visit:
+    with visit_job(workspace, job_id, node) as visit:
         visit.ask({"verb": "follow", "offsets": following.offsets, "once": True})
         yield from following.pieces_of(visit)
 
@@ -116,6 +119,7 @@ class Following:
     job_id: int
     offsets: dict[LogName, int]
     note: Note
+    node: int = 0
     told: set[str] = field(default_factory=set)
     # When the attempt that is followed began, as far as that is known.
     started: float | None = None
@@ -129,6 +133,9 @@ class Following:
     @property
     def folder(self) -> Path:
         return job_folder(self.workspace.state, self.job_id)
+
+    def path(self, name: LogName) -> Path:
+        return node_folder(self.folder, self.node) / name
 
     def latest(self) -> JobRecord:
         """The record as of now; what could not be found out is told, once."""
@@ -230,7 +237,7 @@ class Following:
         if self.backend().writes_into_folder:
             yield from self.pieces_put_aside()
         for name in self.offsets:
-            while data := read_from(self.folder / name, self.offsets[name]):
+            while data := read_from(self.path(name), self.offsets[name]):
                 self.offsets[name] += len(data)
                 yield name, data
             self.start_again_where_shorter(name)
@@ -238,7 +245,7 @@ class Following:
     def start_again_where_shorter(self, name: LogName) -> None:
         """A job that the scheduler starts anew begins its files anew."""
         try:
-            size = (self.folder / name).stat().st_size
+            size = self.path(name).stat().st_size
         except OSError:
             return
         if size >= self.offsets[name]:
@@ -259,7 +266,7 @@ class Following:
         while tries < VISITS:
             before = dict(self.offsets)
             try:
-                with visit_job(self.workspace, self.job_id) as visit:
+                with visit_job(self.workspace, self.job_id, self.node) as visit:
                     visit.ask({"verb": "follow", "offsets": self.offsets, "once": False})
                     yield from self.pieces_of(visit)
                 return
@@ -268,6 +275,8 @@ class Following:
             except (RemoteError, BackendUnavailable) as error:
                 failure = error
                 tries = tries + 1 if self.offsets == before else 0
+        if failure is not None and self.node:
+            raise failure  # the scheduler fetches what the first node has
         if failure is not None:
             yield from self.by_fetching(failure)
 

@@ -94,7 +94,9 @@ def order_of(
 
 def try_way(target: Target, way: str, settings: SiteSettings) -> Visit:
     try:
-        shell = target.backend.open_shell(way, target.handle, target.node, target.folder)
+        shell = target.backend.open_shell(
+            way, target.handle, target.node, target.folder, target.node_number
+        )
         return begin(shell, settings.shell_timeout_seconds)
     except BackendError as error:  # a program that is not installed
         raise RemoteError(str(error)) from error

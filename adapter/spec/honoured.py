@@ -20,20 +20,27 @@ def refuse_unsupported(
     webdav: bool = False,
     mail: str = "none",
     runtimes: Collection[str] = (),
+    shared_scratch: bool = True,
 ) -> None:
     """Raise SpecError with everything in ``job`` that cannot be honoured on ``backend``.
 
     ``webdav``: whether the nodes can mount remote storage; ``mail``: the site's way to send e-mails;
-    ``runtimes``: those that the site says its nodes have; none: it does not say.
+    ``runtimes``: those that the site says its nodes have; none: it does not say;
+    ``shared_scratch``: whether the site has a folder that all nodes of a job see.
 
     What changes nothing for this job passes: policies of workflows, policies for the other nodes of
     a job of one node, policies that the contract merely accepts, ``procsPerNode`` without MPI.
     """
-    problems = list(unsupported_resources(job.resources, backend))
+    problems = list(unsupported_resources(job.resources, backend, shared_scratch=shared_scratch))
     for index, task in enumerate(job.tasks):
-        problems += unsupported_task(task, f"tasks[{index}]")
         problems += unsupported_image(task, f"tasks[{index}]", runtimes)
         problems += unsupported_by_udocker(job, task, f"tasks[{index}]")
+    if backend == "htcondor" and (job.resources.nodes or 1) > 1 and job.policies.maximum_retries:
+        message = (
+            "HTCondor does not run a job of several nodes again by its exit code; "
+            "maximumTaskRetries reruns failing tasks within the job"
+        )
+        problems.append(Problem("policies.maximumRetries", message))
     if job.notifications and mail == "none":
         message = (
             "this site sends no e-mails; leave notifications out, or ask its administrators to set "
@@ -46,17 +53,23 @@ def refuse_unsupported(
         raise SpecError(problems)
 
 
-def unsupported_resources(resources: Resources, backend: str) -> Iterator[Problem]:
+def unsupported_resources(
+    resources: Resources, backend: str, *, shared_scratch: bool
+) -> Iterator[Problem]:
     if resources.nodes is not None and resources.nodes > 1:
         if backend == "local":
             message = "the backend local has one node, this machine; submit to a cluster"
-        else:
-            message = "jobs of several nodes cannot be run by this version; ask for one node"
-        yield Problem("resources.nodes", message)
+            yield Problem("resources.nodes", message)
+        elif not shared_scratch:
+            message = (
+                "this site has no folder that all nodes of a job see, for its working directory; "
+                "where there is one, shared_scratch in the site's configuration names it"
+            )
+            yield Problem("resources.nodes", message)
     if resources.total_cpus_range is not None and on_one_node(resources) is None:
         message = (
-            "jobs of several nodes cannot be run by this version, and one node has not so many "
-            "CPUs by what cpus, cpusRange or cpusOptions allow"
+            "this version does not choose the number of nodes, and one node has not so many "
+            "CPUs by what cpus, cpusRange or cpusOptions allow; give nodes"
         )
         yield Problem("resources.totalCpusRange", message)
 
@@ -85,15 +98,6 @@ def unsupported_storage(storage: StorageMount, backend: str, *, webdav: bool) ->
             "out, and let the task copy to the mountpoint what is to be there"
         )
         yield Problem("storage.default", message)
-
-
-def unsupported_task(task: Task, path: str) -> Iterator[Problem]:
-    if task.type in MPI_TYPES:
-        message = (
-            f"tasks of type {task.type} cannot be run by this version; on one node, a basic task "
-            "may call the image's mpirun itself"
-        )
-        yield Problem(f"{path}.type", message)
 
 
 def unsupported_image(task: Task, path: str, runtimes: Collection[str]) -> Iterator[Problem]:

@@ -52,12 +52,11 @@ class HTCondorBackend:
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`. Leaves job.sub, job.sh, and links to what is sent."""
-        if submission.nodes > 1:
-            msg = f"HTCondor runs a job on one node: nodes must be 1, not {submission.nodes}."
-            raise BackendError(msg)
         folder = submission.folder
         if submission.shapes:
             submission = best_shape(submission, self._slots(SLOT_CONSTRAINT, SLOT_ATTRIBUTES))
+        for name in render.node_folders(submission):
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
         wanted = None if submission.moldable is None else self._most_free(submission)
         description = render.submit_description(submission, self._settings, wanted)
         write_private(folder / "job.sub", description)
@@ -135,10 +134,19 @@ class HTCondorBackend:
         elif written:
             yield written
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:  # noqa: ARG002
+    def open_shell(
+        self,
+        way: str,  # noqa: ARG002
+        handle: str,
+        node: str,  # noqa: ARG002
+        folder: Path,  # noqa: ARG002
+        number: int = 0,
+    ) -> JobShell:
         """See :meth:`.Backend.open_shell`; HTCondor alone knows how to reach the node."""
         from prominence_hpc.backends.htcondor.ssh_to_job import open_shell
 
+        if number:
+            handle = f"{handle}.{number}"  # condor_ssh_to_job(1): cluster.process.node
         return open_shell(handle, timeout_seconds=self._settings.shell_timeout_seconds)
 
     def _most_free(self, submission: Submission) -> int | None:

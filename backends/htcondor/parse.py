@@ -32,6 +32,7 @@ STATE_ATTRIBUTES = (
     "RemoteHost",
     "LastRemoteHost",
     "NumJobStarts",
+    "RemoteHosts",
 )
 
 
@@ -113,6 +114,7 @@ def _time(record: Record, name: str) -> float | None:
 
 
 def _nodes(record: Record, name: str) -> tuple[str, ...]:
-    """The host of ``slot1_3@node.example``."""
-    host = str(record.get(name, "")).rpartition("@")[2]
-    return (host,) if host else ()
+    """The hosts of ``slot1_3@node.example``; of a job of several nodes by their numbers."""
+    slots = str(record.get("RemoteHosts") or record.get(name, "")).split(",")
+    hosts = (slot.rpartition("@")[2] for slot in slots)
+    return tuple(host for host in hosts if host)

@@ -29,6 +29,11 @@ RESULTS = ("report.json", "wrapper.log")
 ATTEMPTS = "attempts"
 
 
+# Of job N of several nodes: what HTCondor writes in its place for each of them. Node 0's folder is the
+# job's own, see :func:`staged_outputs`; the others' are beside its files.
+NODE_FOLDER = "node-$(Node)"
+
+
 def submit_description(
     submission: Submission, settings: SiteSettings, wanted_cpus: int | None = None
 ) -> str:
@@ -74,7 +79,13 @@ def staged_inputs(submission: Submission) -> dict[str, str]:
 
 def staged_outputs(submission: Submission) -> dict[str, str]:
     """Links to make in the folder: what a folder on the node holds lands in the link's target."""
-    return {name: str(path) for name, path in submission.transfer.outputs}
+    links = {name: str(path) for name, path in submission.transfer.outputs}
+    return links if submission.nodes == 1 else links | {"node-0": "."}
+
+
+def node_folders(submission: Submission) -> list[str]:
+    """Folders to make in the folder: what each node but the first brings home."""
+    return [f"node-{number}" for number in range(1, submission.nodes)]
 
 
 def _commands(submission: Submission) -> dict[str, str | None]:
@@ -90,7 +101,7 @@ def _commands(submission: Submission) -> dict[str, str | None]:
             [
                 *RESULTS,
                 *((ATTEMPTS,) if submission.maximum_retries else ()),
-                *staged_outputs(submission),
+                *(name for name, _ in submission.transfer.outputs),
             ]
         ),
         "output": "stdout",
@@ -103,6 +114,7 @@ def _commands(submission: Submission) -> dict[str, str | None]:
         "on_exit_remove": _on_exit_remove(submission),
         "periodic_remove": _periodic_remove(submission),
         **_mail(submission),
+        **_of_several_nodes(submission),
     }
 
 
@@ -130,6 +142,24 @@ def _periodic_remove(submission: Submission) -> str | None:
     if not submission.queue_limit_seconds:
         return None
     return f"(JobStatus == 1) && (time() - EnteredCurrentStatus > {QUEUE_LIMIT_ATTRIBUTE})"
+
+
+def _of_several_nodes(submission: Submission) -> dict[str, str | None]:
+    """A job of the parallel universe: it runs on all nodes at once, and ends when all have ended.
+
+    Every node brings files of the same names home; each has a folder for them.
+    """
+    if submission.nodes == 1:
+        return {}
+    remaps = "; ".join(f"{name}={NODE_FOLDER}/{name}" for name in RESULTS)
+    return {
+        "universe": "parallel",
+        "machine_count": str(submission.nodes),
+        "output": f"{NODE_FOLDER}/stdout",
+        "error": f"{NODE_FOLDER}/stderr",
+        "transfer_output_remaps": f'"{remaps}"',
+        "My.ParallelShutdownPolicy": classad_string("WAIT_FOR_ALL"),
+    }
 
 
 def _attributes(submission: Submission) -> dict[str, str | None]:

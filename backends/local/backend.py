@@ -105,7 +105,14 @@ class LocalBackend:
         """See :meth:`.Backend.output`."""
         return read_stream(folder, stream)
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:  # noqa: ARG002
+    def open_shell(
+        self,
+        way: str,
+        handle: str,  # noqa: ARG002
+        node: str,  # noqa: ARG002
+        folder: Path,
+        number: int = 0,  # noqa: ARG002
+    ) -> JobShell:
         """See :meth:`.Backend.open_shell`; the job is here."""
         return CommandShell(way, str(folder), (), job_environment())
 

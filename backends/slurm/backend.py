@@ -14,7 +14,7 @@ from prominence_hpc.backends.base import (
 )
 from prominence_hpc.backends.command_shell import CommandShell
 from prominence_hpc.backends.environment import SYSTEM_PATH
-from prominence_hpc.backends.job_folder import read_stream, write_private
+from prominence_hpc.backends.job_folder import node_folder, read_stream, write_private
 from prominence_hpc.backends.run_command import find_program
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import render
@@ -105,8 +105,12 @@ class SlurmBackend:
         """See :meth:`.Backend.output`; the node writes into the folder."""
         return read_stream(folder, stream)
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+    def open_shell(
+        self, way: str, handle: str, node: str, folder: Path, number: int = 0
+    ) -> JobShell:
         """See :meth:`.Backend.open_shell`; a step of the job, or ssh to the node."""
+        if number:
+            folder = node_folder(folder, number)
         if way == "srun":
             prefix = render.srun_argv(handle, node)
             return CommandShell(f"srun to {node}", str(folder), prefix, slurm_environment())

@@ -15,12 +15,14 @@ ENGINE: Final = WORK / "engine"
 LOGS: Final = WORK / "logs"
 STATE: Final = WORK / "sites" / NAME
 
-# What the hosts of the site mount: homes, secrets (root alone), wheels, Ceph's files.
+# What the hosts of the site mount: homes, secrets (root alone), wheels, Ceph's files,
+# and what HTCondor's execute nodes share with each other.
 HOME: Final = STATE / "home"
 SHARED: Final = STATE / "shared"
 PRIVATE: Final = SHARED / "private"
 WHEELS: Final = SHARED / "wheels"
 CEPH: Final = STATE / "ceph"
+POOL: Final = STATE / "pool"
 
 # Every container, network and image of ours has this label.
 LABEL: Final = "hpc.prominence.site"

@@ -42,13 +42,15 @@ class Host:
 _SHARED = (str(paths.SHARED), "/site", "ro")
 _HOME = (str(paths.HOME), "/home", "rw")
 _SOURCE = (str(paths.CHECKOUT), "/opt/prominence-source", "ro")
+_POOL = (str(paths.POOL), "/pool", "rw")
 
 HOSTS: Final = (
     Host("s3", "ceph", "s3", (_SHARED, (str(paths.CEPH), "/srv/ceph", "rw"))),
     Host("login", "node", "login", (_SHARED, _HOME, _SOURCE)),
     Host("node1", "node", "compute", (_SHARED, _HOME)),
     Host("node2", "node", "compute", (_SHARED, _HOME)),
-    Host("exec1", "node", "execute", (_SHARED,)),
+    Host("exec1", "node", "execute", (_SHARED, _POOL)),
+    Host("exec2", "node", "execute", (_SHARED, _POOL)),
 )
 
 
@@ -78,7 +80,7 @@ def is_current(container: Container) -> bool:
 
 def start(client: docker.DockerClient) -> None:
     """Makes new homes and secrets and starts every host. The site must be down."""
-    for folder in (paths.HOME, paths.PRIVATE, paths.WHEELS, paths.CEPH):
+    for folder in (paths.HOME, paths.PRIVATE, paths.WHEELS, paths.CEPH, paths.POOL):
         folder.mkdir(parents=True)
     paths.PRIVATE.chmod(0o700)
     _make_keys(client)

@@ -68,11 +68,13 @@ def test_same_layer_gives_same_bytes(layer: Path, tmp_path: Path) -> None:
 
 
 def test_mmdebstrap_is_told_everything_of_the_recipe() -> None:
-    argv = rootfs.argv(Path("/cache/root.tar"), "http://mirror.example/debian", ["Acquire::A 1"])
+    argv = rootfs.argv(
+        recipe.LAMMPS, Path("/cache/root.tar"), "http://mirror.example/debian", ["Acquire::A 1"]
+    )
 
-    assert argv[-3:] == [recipe.SUITE, "/cache/root.tar", "http://mirror.example/debian"]
+    assert argv[-3:] == [recipe.LAMMPS.suite, "/cache/root.tar", "http://mirror.example/debian"]
     assert "--aptopt=Acquire::A 1" in argv
     assert "--include=lammps,python3-minimal" in argv
     assert [a for a in argv if a.startswith("--dpkgopt=")] == [
-        f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.EXCLUDED
-    ]
+        f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LAMMPS.excluded
+    ] + ["--dpkgopt=force-unsafe-io"]

@@ -7,8 +7,10 @@ from .text import encode, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Any, Optional
 
+    from .control import Control
+    from .image_cache import ImageCache
     from .log import Log
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -51,6 +53,23 @@ def lasting(folder: bytes, log: "Log") -> "Optional[bytes]":
     instead = os.path.join(home, BELOW_HOME)
     log("%s; %s is used instead; %s" % (words, shown(instead), ASK))
     return instead
+
+
+def cache_of(plan: "dict[str, Any]", control: "Control", log: "Log") -> "Optional[ImageCache]":
+    """The node's cache of images, where the site has one and it can be used here."""
+    from .image_cache import open_cache
+    from .scratch import expand
+
+    if not plan.get("image_cache"):
+        return None
+    folder = expand(plan["image_cache"])
+    if b"$" in folder or not folder.startswith(b"/"):
+        log("image cache %s is not used: not an absolute path here" % shown(folder))
+        return None
+    place = lasting(folder, log)
+    if place is None:
+        return None
+    return open_cache(place, plan["image_cache_bytes"], control, log)
 
 
 def read_mounts() -> "list[Mount]":

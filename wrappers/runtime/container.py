@@ -48,7 +48,7 @@ def environment(
     variables.update(dict.fromkeys(("TMP", "TEMP", "TMPDIR"), "/tmp"))
     variables.update(told(plan, host))
     variables.update(
-        PROMINENCE_NODE_NUM="0",
+        PROMINENCE_NODE_NUM=str(plan.get("node_num", 0)),
         PROMINENCE_TASK_NUM=str(task_number),
         PROMINENCE_CONTAINER_RUNTIME=task["runtime"],
         PROMINENCE_JOB_ID=str(plan["job_id"]),

@@ -16,7 +16,7 @@ from .place import Place, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Optional
 
 
 class Gone(Exception):
@@ -54,7 +54,7 @@ class Peer:
             raise Gone from error
 
 
-def serve(plan_path: bytes) -> int:
+def serve(plan_path: bytes, folder: "Optional[bytes]" = None) -> int:
     """One visit; returns the exit code, which nobody need look at: DONE says how it ended."""
     # A cut connection is told by the end of standard input; what is cleaned up then takes a moment.
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
@@ -66,15 +66,18 @@ def serve(plan_path: bytes) -> int:
         kind, payload = peer.receive()
         if kind != frames.REQUEST:
             return 1
-        peer.send(pack_json(frames.DONE, _answer(peer, plan_path, json.loads(payload.decode()))))
+        answer = _answer(peer, plan_path, folder, json.loads(payload.decode()))
+        peer.send(pack_json(frames.DONE, answer))
     except Gone:
         return 1
     return 0
 
 
-def _answer(peer: Peer, plan_path: bytes, request: "dict[str, Any]") -> "dict[str, Any]":
+def _answer(
+    peer: Peer, plan_path: bytes, folder: "Optional[bytes]", request: "dict[str, Any]"
+) -> "dict[str, Any]":
     try:
-        place = Place(plan_path)
+        place = Place(plan_path, folder)
         verb = request["verb"]
         if verb == "exec":
             from .visit import execute

@@ -16,6 +16,8 @@ STORAGE_FAILED = "Storage could not be mounted"
 STORAGE_LOST = "Storage could not be written to"
 GPUS_MISSING = "GPUs not found on the node"
 TASK_NOT_STARTED = "Task could not be started"
+NODES_FAILED = "Nodes of the job could not be started"
+NODE_LOST = "Node of the job was lost"
 WRAPPER_FAILED = "Wrapper failed"
 QUEUE_TIME = "Maximum time in queue exceeded"
 

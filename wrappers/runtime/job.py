@@ -4,7 +4,9 @@ import os
 import signal
 import time
 
+from .allocation import of_environment
 from .attempts import Attempts, cause_of
+from .cache_place import cache_of
 from .control import Control
 from .errors import (
     ENDED_EARLY,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from .image_cache import ImageCache
     from .images import Images
     from .namespace import Namespace
+    from .team import Team
     from .udocker import Udocker
     from .webdav import WebDAV
 
@@ -71,6 +74,7 @@ class Job:
         self.report.document["cpu"] = cpu()
         self.scratch: "Optional[Scratch]" = None
         self.cache: "Optional[ImageCache]" = None
+        self.team: "Optional[Team]" = None  # the other nodes of a job of several
         self.outcome, self.reason, self.detail = "completed", "", ""
         self.tasks_began = False
         self.storage: "Optional[WebDAV]" = None
@@ -87,7 +91,10 @@ class Job:
                 self._end("failed", error.reason, error.detail)
             except Stopped:
                 pass
+            problem = None if self.team is None else self.team.dismiss()
             self._judge_time()
+            if problem is not None:
+                self._end("failed", problem.reason, problem.detail)
             self._close_storage()
             if self.tasks_began and self.plan["outputs"]:
                 if self.scratch is not None:  # an output must not change while it is stored
@@ -158,7 +165,8 @@ class Job:
         engines = find_engines(self.plan)
         base = base_folder(self.plan)
         self.scratch = Scratch(base, self.plan["job_id"])
-        self.presence.found_scratch(self.scratch.path)
+        self._assemble(self.scratch)
+        self.presence.found_scratch(self.scratch.path, self.scratch.work)
         self.report.document["provisioned"] = provisioned(self.plan, os.environ)
         check_gpus(self.plan)
         for engine in engines.values():
@@ -167,6 +175,17 @@ class Job:
         self.report.document["runtime_version"] = versions(engines)
         self.report.document["stage_in_time"] = round(time.time() - start, 3)
         self._run_tasks(self.scratch, engines, images)
+
+    def _assemble(self, scratch: Scratch) -> None:
+        """Where the job has several nodes, have the others join, and share the working directory."""
+        allocation = of_environment(self.plan, os.environ)
+        if allocation.nodes > 1:
+            from .team import Team
+
+            self.team = team = Team(self.plan, allocation, self.watch, self.log)
+            scratch.work = team.shared.work
+            if allocation.by_step:
+                team.send_for(self.file.path, scratch.build)
 
     def _stage_in(self, scratch: Scratch, engines: "Engines") -> "Images":
         from .fetch import Fetcher
@@ -177,10 +196,11 @@ class Job:
 
             write_inputs(self.plan["inputs"], scratch.work)
         fetcher = Fetcher(self.file, self.control)
-        self.cache = self._cache()
+        self.cache = cache_of(self.plan, self.control, self.log)
         images = Images(fetcher, engines, scratch, self.cache, self.log)
         wanted = sorted({task["image"] for task in self.plan["tasks"]})
-        actions = [_bound(images.get, index) for index in wanted]
+        actions = [] if self.team is None else [self.team.gather]
+        actions += [_bound(images.get, index) for index in wanted]
         actions += [
             _bound(lambda index: self._fetch(index, fetcher, scratch), index)
             for index in range(len(self.plan["artifacts"]))
@@ -191,6 +211,9 @@ class Job:
                 self.cache.make_room()
         finally:
             self._note_missing(images)
+        if self.team is not None:
+            self.team.listen()
+            self.report.document["nodes"] = self.team.hosts
         return images
 
     def _note_missing(self, images: "Images") -> None:
@@ -208,23 +231,8 @@ class Job:
 
         fetch_artifact(index, fetcher, scratch.work, self.log)
 
-    def _cache(self) -> "Optional[ImageCache]":
-        from .cache_place import lasting
-        from .image_cache import open_cache
-        from .scratch import expand
-
-        if not self.plan.get("image_cache"):
-            return None
-        folder = expand(self.plan["image_cache"])
-        if b"$" in folder or not folder.startswith(b"/"):
-            self.log("image cache %s is not used: not an absolute path here" % shown(folder))
-            return None
-        place = lasting(folder, self.log)
-        if place is None:
-            return None
-        return open_cache(place, self.plan["image_cache_bytes"], self.control, self.log)
-
     def _run_tasks(self, scratch: Scratch, engines: "Engines", images: "Images") -> None:
+        from .ensemble import Ensemble
         from .tasks import TaskRunner
 
         self.control.check()
@@ -233,8 +241,9 @@ class Job:
         self.tasks_began = True
         self.control.start_tasks(self.plan["walltime_seconds"])
         namespace = of_plan(self.plan, scratch.work)
+        ensemble = Ensemble(self.plan, scratch, self.team, self.watch, self.log)
         runner = TaskRunner(
-            self.plan,
+            ensemble,
             scratch,
             namespace,
             engines,
@@ -320,6 +329,8 @@ class Job:
             return
         self.scratch.wait_for_visitors(INSIDE, BESIDE)
         try:
+            if self.team is not None:
+                self.team.remove()
             self.scratch.remove()
             for name in sweep(self.scratch.base):
                 self.log("removed %s, which a killed job had left" % shown(name))

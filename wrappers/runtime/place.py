@@ -36,9 +36,10 @@ class Refusal(Exception):
 class Place:
     """What ``running.json`` said when it was read last."""
 
-    def __init__(self, plan_path: bytes) -> None:
+    def __init__(self, plan_path: bytes, folder: "Optional[bytes]" = None) -> None:
+        """``folder`` is this node's own, where it is not the plan's."""
         self.plan_path = os.path.abspath(plan_path)
-        self.folder = os.path.dirname(self.plan_path)
+        self.folder = folder or os.path.dirname(self.plan_path)
         self.document = self._read()
         self._plan: "Optional[dict[str, Any]]" = None
 
@@ -90,12 +91,19 @@ class Place:
         raw = encode(path)
         if not os.path.isdir(raw):
             raw = b"/proc/%d/root%s" % (self.document["pid"], raw)
-        return Folders(raw)
+        folders = Folders(raw)
+        if self.document.get("work"):
+            folders.work = encode(self.document["work"])
+            if not os.path.isdir(folders.work):
+                folders.work = b"/proc/%d/root%s" % (self.document["pid"], folders.work)
+        return folders
 
     def phase(self) -> str:
         """What the job does just now, in words: "is storing its outputs"."""
         try:
-            with open(os.path.join(self.folder, b"report.json"), "rb") as stream:
+            with open(
+                os.path.join(os.path.dirname(self.plan_path), b"report.json"), "rb"
+            ) as stream:
                 phase = json.loads(stream.read().decode("utf-8"))["phase"]
         except (OSError, ValueError, KeyError):
             phase = "starting"

@@ -26,16 +26,17 @@ RUNNING = b"running.json"
 SCRIPT = """\
 #!/bin/sh
 # The way in for "prominence exec", "snapshot" and "logs", by the Python that runs the job.
-{library_path}exec {python} -IS {runner} --enter {plan}
+{library_path}exec {python} -IS {runner} --enter {plan}{folder}
 """
 
 
 class Presence:
     """The two files, kept up to date; written whole, by write-and-rename."""
 
-    def __init__(self, plan_path: bytes, log: "Log") -> None:
+    def __init__(self, plan_path: bytes, log: "Log", folder: "Optional[bytes]" = None) -> None:
+        """``folder`` is the plan's, unless several nodes see that one."""
         self.plan_path = plan_path
-        self.folder = os.path.dirname(plan_path)
+        self.folder = folder or os.path.dirname(plan_path)
         self.log = log
         self.document: "dict[str, Any]" = {
             "version": VERSION,
@@ -43,6 +44,7 @@ class Presence:
             "pid": os.getpid(),
             "ticks": start_ticks(os.getpid()),
             "scratch": None,
+            "work": None,
             "streams": {"stdout": _regular_file(1), "stderr": _regular_file(2)},
             "task": None,
         }
@@ -50,10 +52,11 @@ class Presence:
     def begin(self) -> None:
         """Files of an earlier start of this job are replaced."""
         self._write(RUNNING, json.dumps(self.document))
-        self._write(ENTER, script(self.plan_path))
+        self._write(ENTER, script(self.plan_path, self.folder))
 
-    def found_scratch(self, path: bytes) -> None:
-        self._update(scratch=decode(path))
+    def found_scratch(self, path: bytes, work: bytes) -> None:
+        """``work``, the working directory, may be elsewhere: where all nodes of the job see it."""
+        self._update(scratch=decode(path), work=decode(work))
 
     def task_begins(self, number: int, image: bytes, engine: bytes, version: str, pid: int) -> None:
         """``pid`` is the container runtime's process, whose child the task is."""
@@ -98,7 +101,7 @@ class Presence:
             self.log("%s cannot be written: %s" % (shown(name), error))
 
 
-def script(plan_path: bytes) -> str:
+def script(plan_path: bytes, folder: bytes) -> str:
     """The text of ``enter``: absolute paths, since it is run from anywhere."""
     import shlex  # whoever comes in reads this module for its names alone
 
@@ -108,6 +111,7 @@ def script(plan_path: bytes) -> str:
         python=shlex.quote(sys.executable or "python3"),
         runner=shlex.quote(os.path.abspath(sys.argv[0])),
         plan=shlex.quote(decode(plan_path)),
+        folder="" if folder == os.path.dirname(plan_path) else " " + shlex.quote(decode(folder)),
     )
 
 

@@ -28,6 +28,10 @@ class Watch:
     def __init__(self, control: "Control") -> None:
         self.control = control
         self._companions: "dict[int, Companion]" = {}  # by their keepers' process ids
+        self._ears: "dict[int, Callable[[], object]]" = {}  # by the descriptors that they listen at
+        self._given_up = False
+        # Told once when a program that runs is about to be ended before its time.
+        self.stopping: "Callable[[], None]" = lambda: None
         self._read, self._write = os.pipe()
         for end in (self._read, self._write):
             os.set_blocking(end, False)
@@ -41,13 +45,35 @@ class Watch:
         adopt_orphans()
 
     def pause(self, seconds: float) -> None:
-        """Sleep until a signal or a companion's end comes, at most this long."""
+        """Sleep until a signal, a companion's end or something to hear comes, at most this long."""
+        poll = select.poll()  # select(2) knows no descriptor from 1024 on
         running = [one.words for one in self._companions.values() if one.ended is None]
+        for descriptor in (self._read, *running, *self._ears):
+            poll.register(descriptor, select.POLLIN)
+        found = poll.poll(max(seconds, 0) * 1000)
         try:
-            select.select([self._read, *running], [], [], max(seconds, 0))
             os.read(self._read, 4096)
         except BlockingIOError:
             pass
+        for descriptor, _ in found:
+            ear = self._ears.get(descriptor)  # another may have forgotten it just now
+            if ear is not None:
+                ear()
+
+    def hear(self, descriptor: int, ear: "Callable[[], object]") -> None:
+        """From now on have ``ear`` called, within :meth:`pause`, when something comes there."""
+        self._ears[descriptor] = ear
+
+    def forget(self, descriptor: int) -> None:
+        self._ears.pop(descriptor, None)
+
+    def hear_nothing(self) -> None:
+        """From now on: nobody is left to be told."""
+        self._ears.clear()
+
+    def give_up(self) -> None:
+        """What runs, and what would be run, has no sense any more."""
+        self._given_up = True
 
     def run(
         self,
@@ -71,12 +97,13 @@ class Watch:
         ended = None
         while ended is None:
             left = self.control.task_end - time.time()
-            if self.control.signal_number or left <= 0:
+            if self.control.signal_number or left <= 0 or self._given_up:
                 over_time = left <= 0
+                self.stopping()
                 ended = self._stop(child.pid, start)
                 break
             self.pause(left)
-            ended = _reap(child.pid, start)
+            ended = reap(child.pid, start)
         child.returncode = ended.exit_code  # reaped by us: Popen must not wait for it
         self.clear()
         ended.over_time = over_time
@@ -119,7 +146,7 @@ class Watch:
         When this returns, each one's ``ended`` is set. Ones that have ended may be among them.
         """
         mine = list(companions)
-        self._ask_to_end(mine, time.time() + self._patience(COMPANION_SECONDS))
+        self._ask_to_end(mine, time.time() + self.patience(COMPANION_SECONDS))
         end = time.time() + CLEAR_SECONDS
         while self._left(mine) and time.time() < end:
             for companion in self._left(mine):
@@ -179,16 +206,16 @@ class Watch:
     def _strangers(self) -> "list[int]":
         return [pid for pid in children(os.getpid()) if pid not in self._companions]
 
-    def _patience(self, seconds: float) -> float:
+    def patience(self, seconds: float) -> float:
         """So many seconds, or what is left before the scheduler kills."""
         return min(seconds, max(self.control.hard_end - time.time() - 2, 0))
 
     def _stop(self, pid: int, start: float) -> Ended:
         """End the session of ``pid``: first the polite way."""
-        patience = time.time() + self._patience(TERM_SECONDS)
+        patience = time.time() + self.patience(TERM_SECONDS)
         send(-pid, signal.SIGTERM)
         while time.time() < patience:
-            ended = _reap(pid, start)
+            ended = reap(pid, start)
             if ended is not None:
                 return ended
             self.pause(patience - time.time())
@@ -197,6 +224,6 @@ class Watch:
         return Ended.of(status, usage, time.time() - start)
 
 
-def _reap(pid: int, start: float) -> "Optional[Ended]":
+def reap(pid: int, start: float) -> "Optional[Ended]":
     found, status, usage = os.wait4(pid, os.WNOHANG)
     return Ended.of(status, usage, time.time() - start) if found else None

@@ -77,8 +77,8 @@ class Scratch(Folders):
             raise JobFailed(SCRATCH_FAILED, detail)
         try:
             os.makedirs(base, exist_ok=True)
-            super().__init__(_make(base, job_id))
-            self._lock = _lock(self.path)
+            super().__init__(make_named(base, b"%s%d-" % (PREFIX, job_id)))
+            self._lock = lock(self.path)
             for folder in FOLDERS:
                 os.mkdir(os.path.join(self.path, folder), 0o700)
         except OSError as error:
@@ -122,9 +122,10 @@ def _locked(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _make(base: bytes, job_id: int) -> bytes:
+def make_named(base: bytes, prefix: bytes) -> bytes:
+    """A new folder of our own, 0700, whose name nobody could guess."""
     for _ in range(100):
-        name = b"%s%d-%s" % (PREFIX, job_id, os.urandom(4).hex().encode("ascii"))
+        name = prefix + os.urandom(4).hex().encode("ascii")
         try:
             os.mkdir(os.path.join(base, name), 0o700)
         except FileExistsError:
@@ -133,11 +134,12 @@ def _make(base: bytes, job_id: int) -> bytes:
     raise FileExistsError(17, "no free name", base)
 
 
-def _lock(folder: bytes) -> int:
+def lock(folder: bytes, content: bytes = b"") -> int:
     """Locked before it has its name: whoever finds it unlocked finds a dead job's."""
     path = os.path.join(folder, LOCK)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(path + b".new", flags, 0o600)
+    os.write(descriptor, content)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -151,14 +153,14 @@ def sweep(base: bytes) -> "list[bytes]":
     removed = []
     for name in os.listdir(base):
         path = os.path.join(base, name)
-        if name.startswith(PREFIX) and _abandoned(path):
+        if name.startswith(PREFIX) and abandoned(path):
             unmount(os.path.join(path, *MOUNT))
             remove_tree(path)
             removed.append(name)
     return removed
 
 
-def _abandoned(path: bytes) -> bool:
+def abandoned(path: bytes) -> bool:
     """Whether this is a scratch folder of ours whose lock nobody holds."""
     try:
         status = os.lstat(path)

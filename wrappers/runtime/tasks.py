@@ -8,10 +8,9 @@ from .sidecars import Sidecars
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .ended import Ended
     from .engine import Engine
+    from .ensemble import Ensemble
     from .images import Image
     from .log import Log
     from .namespace import Namespace
@@ -27,7 +26,7 @@ class TaskRunner:
 
     def __init__(
         self,
-        plan: "dict[str, Any]",
+        ensemble: "Ensemble",
         scratch: "Scratch",
         namespace: "Namespace",
         engines: "dict[str, Engine | Udocker]",
@@ -36,7 +35,8 @@ class TaskRunner:
         presence: "Presence",
         log: "Log",
     ) -> None:
-        self.plan = plan
+        self.ensemble = ensemble
+        self.plan = plan = ensemble.plan
         self.scratch = scratch
         self.watch = watch
         self.presence = presence
@@ -84,11 +84,9 @@ class TaskRunner:
         kills = memory_kills()
         self.log("task %d: begins" % number)
         try:
-            ended = self.watch.run(
-                launch.argv,
-                launch.env,
-                self.scratch.work,
-                launch.stdout,
+            ended = self.ensemble.run(
+                number,
+                launch,
                 lambda pid: self.presence.task_begins(
                     number, image.path, launch.engine.path, launch.engine.version, pid
                 ),
@@ -101,6 +99,7 @@ class TaskRunner:
             launch.close()
         self.over_time = ended.over_time
         now = memory_kills()
-        if ended.exit_code != 0 and kills is not None and now is not None and now > kills:
+        killed_here = kills is not None and now is not None and now > kills
+        if ended.exit_code != 0 and (killed_here or self.ensemble.memory_killed):
             self.memory_killed = True
         return ended

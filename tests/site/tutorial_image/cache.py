@@ -7,71 +7,69 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from tests.site import paths
 from tests.site.handle import Site
 from tests.site.steps import step
 from tests.site.tutorial_image import docker_archive, recipe, rootfs, sif
-
-SHARED: Final = paths.WORK / "tutorial"
+from tests.site.tutorial_image.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Files:
     """The two forms of the image."""
 
-    archive: Path  # lammps.tar, as by `docker save`
-    sif: Path  # lammps.sif
+    archive: Path  # as by `docker save`
+    sif: Path
 
     def exist(self) -> bool:
         return self.archive.exists() and self.sif.exists()
 
 
-def ensure(site: Site | None = None) -> Files:
+def ensure(site: Site | None = None, what: Recipe = recipe.LAMMPS) -> Files:
     """Both files, made if this machine does not have them yet.
 
     Where it fails no half-written file carries one of their names. Raises UnsupportedMachine where
     mmdebstrap or Apptainer is missing and cannot be had.
     """
-    shared = _files(SHARED)
+    shared = _files(paths.WORK / what.folder, what)
     if shared.exist():
         return shared
-    folder = SHARED if os.geteuid() == 0 else _own_folder()
-    files = _files(folder)
+    folder = (paths.WORK if os.geteuid() == 0 else _own_folder()) / what.folder
+    files = _files(folder, what)
     with _exclusive(folder):
         if not files.archive.exists():
-            _forget_older(folder)
-            with step("tutorial image: Debian with LAMMPS and Python"):
-                _make_archive(files.archive)
+            _forget_older(folder, what)
+            with step(f"image {what.name}: Debian with {', '.join(what.packages)}"):
+                _make_archive(files.archive, what)
         if not files.sif.exists():
-            with step("tutorial image as SIF"):
+            with step(f"image {what.name} as SIF"):
                 _make_sif(files, site)
     return files
 
 
-def _files(folder: Path) -> Files:
-    made = folder / recipe.digest()
-    return Files(made / "lammps.tar", made / "lammps.sif")
+def _files(folder: Path, what: Recipe) -> Files:
+    made = folder / what.digest()
+    return Files(made / f"{what.file}.tar", made / f"{what.file}.sif")
 
 
 def _own_folder() -> Path:
     """An ordinary user's, where root has left no image for all."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / paths.NAME / "tutorial"
+    return Path(base) / paths.NAME
 
 
-def _make_archive(target: Path) -> None:
+def _make_archive(target: Path, what: Recipe) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     layer, written = target.with_suffix(".layer"), target.with_suffix(".part")
     image = docker_archive.Image(
-        name=recipe.NAME,
-        environment=recipe.ENVIRONMENT,
-        command=recipe.COMMAND,
-        epoch=recipe.EPOCH,
+        name=what.name,
+        environment=what.environment,
+        command=what.command,
+        epoch=what.epoch,
     )
     try:
-        rootfs.make(layer)
+        rootfs.make(layer, what)
         docker_archive.write(layer, written, image)
         written.rename(target)
     finally:
@@ -88,9 +86,9 @@ def _make_sif(files: Files, site: Site | None) -> None:
         written.unlink(missing_ok=True)
 
 
-def _forget_older(folder: Path) -> None:
+def _forget_older(folder: Path, what: Recipe) -> None:
     for old in folder.iterdir():
-        if old.is_dir() and old.name != recipe.digest():
+        if old.is_dir() and old.name != what.digest():
             shutil.rmtree(old)
 
 

@@ -108,11 +108,12 @@ def test_submit_leaves_all_that_is_needed_by_hand(schedd: FakeSchedd, folder: Pa
     assert len(schedd.lines()) == 2
 
 
-def test_several_nodes_are_refused(schedd: FakeSchedd, folder: Path) -> None:
-    with pytest.raises(BackendError, match="nodes must be 1, not 2"):
-        BACKEND.submit(submission(folder, nodes=2))
-    assert list(folder.iterdir()) == []
-    assert schedd.lines() == []
+@pytest.mark.usefixtures("schedd")
+def test_each_further_node_has_a_folder_for_what_it_brings_home(folder: Path) -> None:
+    BACKEND.submit(submission(folder, nodes=3))
+    assert (folder / "node-0").readlink() == Path()
+    assert sorted(path.name for path in folder.glob("node-[1-9]")) == ["node-1", "node-2"]
+    assert (folder / "node-1").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,10 @@ def test_submit_description(golden: Callable[[str, str], None]) -> None:
     golden("htcondor-job.sub", submit_description(JOB, SITE))
 
 
+def test_submit_description_of_several_nodes(golden: Callable[[str, str], None]) -> None:
+    golden("htcondor-nodes.sub", submit_description(replace(JOB, nodes=4), SITE))
+
+
 def test_job_script(golden: Callable[[str, str], None]) -> None:
     golden("htcondor-job.sh", HTCondorBackend(SITE).job_script(JOB))
 

@@ -56,6 +56,11 @@ def test_gpus_and_disk() -> None:
         directives(submission(Path("/jobs/12")), wrong)
 
 
+def test_job_script_of_several_nodes(golden: Callable[[str, str], None]) -> None:
+    script = SlurmBackend(SITE).job_script(submission(Path("/home/a b/jobs/0/12"), nodes=4))
+    golden("slurm-nodes-job.sh", script)
+
+
 def test_command_line(golden: Callable[[str, str], None]) -> None:
     argv = sbatch_argv(submission(Path("/home/a b/jobs/0/12")))
     golden("slurm-sbatch.txt", "".join(f"{shlex.quote(word)}\n" for word in argv))

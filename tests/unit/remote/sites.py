@@ -37,7 +37,14 @@ class Site(ScriptedBackend):
     folders: set[Path] = field(default_factory=set)
     on_open: Callable[[], None] = lambda: None
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+    def open_shell(
+        self,
+        way: str,
+        handle: str,
+        node: str,
+        folder: Path,
+        number: int = 0,  # noqa: ARG002
+    ) -> JobShell:
         self.opened.append((way, handle, node))
         self.folders.add(folder)
         self.on_open()

@@ -25,12 +25,10 @@ CREDENTIAL = {"username": "u", "token": "t"}
 @pytest.mark.parametrize(
     ("document", "paths"),
     [
-        (job(resources={"memory": 1, "nodes": 2}), ["resources.nodes"]),
         (
             job(resources={"memory": 1, "cpus": 2, "totalCpusRange": [3, 4]}),
             ["resources.totalCpusRange"],
         ),
-        (job(tasks=[{"image": "x", "cmd": "x", "type": "openmpi"}]), ["tasks[0].type"]),
         (job(tasks=[{"image": "x.sif", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (job(tasks=[{"image": "oras://h/x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (
@@ -48,10 +46,10 @@ CREDENTIAL = {"username": "u", "token": "t"}
         ),
         (
             job(
-                resources={"memory": 1, "nodes": 2},
-                tasks=[{"image": "x", "type": "openmpi", "cmd": "x"}],
+                resources={"memory": 1, "totalCpusRange": [1, 2]},
+                notifications=[{"event": "jobFinished", "type": "email"}],
             ),
-            ["resources.nodes", "tasks[0].type"],
+            ["resources.totalCpusRange", "notifications"],
         ),
     ],
 )
@@ -134,11 +132,18 @@ def test_remote_storage_needs_nodes_that_can_mount_it(backend: str, sentence: st
         refuse_unsupported(outputs, backend=backend, webdav=True)
 
 
-def test_several_nodes_will_never_be_local() -> None:
+def test_several_nodes_need_a_cluster_with_a_folder_that_they_share() -> None:
     document = job(resources={"memory": 1, "nodes": 2})
-    for backend, sentence in (("local", "this machine"), ("slurm", "by this version")):
+    refuse_unsupported(decode_job(document), backend="htcondor", shared_scratch=True)
+    for backend, sentence in (("local", "this machine"), ("htcondor", "no folder that all nodes")):
         with pytest.raises(SpecError, match=sentence):
-            refuse_unsupported(decode_job(document), backend=backend)
+            refuse_unsupported(decode_job(document), backend=backend, shared_scratch=False)
+
+
+@pytest.mark.parametrize("kind", ["openmpi", "mpich", "intelmpi"])
+def test_one_node_needs_neither(kind: str) -> None:
+    document = job(tasks=[{"image": "x", "cmd": "x", "type": kind}])
+    refuse_unsupported(decode_job(document), backend="local", shared_scratch=False)
 
 
 @pytest.mark.parametrize("mail", ["scheduler", "command"])

@@ -97,7 +97,14 @@ class FakeBackend:
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         yield f"{handle} {folder} {stream}".encode()
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+    def open_shell(
+        self,
+        way: str,
+        handle: str,
+        node: str,
+        folder: Path,
+        number: int = 0,  # noqa: ARG002
+    ) -> JobShell:
         raise AssertionError((way, handle, node, folder))
 
     def _answer(self) -> None:

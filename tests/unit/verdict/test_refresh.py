@@ -67,7 +67,14 @@ class ScriptedBackend:
     def cancel(self, handles: Sequence[str]) -> None:
         self._asked("cancel", handles)
 
-    def open_shell(self, way: str, handle: str, node: str, folder: Path) -> JobShell:
+    def open_shell(
+        self,
+        way: str,
+        handle: str,
+        node: str,
+        folder: Path,
+        number: int = 0,  # noqa: ARG002
+    ) -> JobShell:
         raise AssertionError((way, handle, node, folder))
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:

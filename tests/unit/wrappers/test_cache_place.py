@@ -9,7 +9,6 @@ import pytest
 from prominence_hpc.wrappers.runtime import cache_place
 from prominence_hpc.wrappers.runtime.cache_place import lasting
 from prominence_hpc.wrappers.runtime.control import Control
-from prominence_hpc.wrappers.runtime.job import Job
 from prominence_hpc.wrappers.runtime.log import Log
 from tests.unit.wrappers.conftest import MakePlan
 
@@ -133,11 +132,8 @@ def test_a_job_asks(
     scratch = tmp_path / "dir_1"
     plan = make_plan(image_cache=str(scratch / "var/tmp/images"), image_cache_bytes=1)
     monkeypatch.setenv("_CONDOR_SCRATCH_DIR", str(scratch))
-    monkeypatch.setattr(Job, "__init__", lambda *_: None)
-    job = Job(plan.path)
-    job.plan, job.log = plan.document, Log(b"/dev/null")
-    job.control = Control(time.time(), 1000, 10, 5)
     monkeypatch.setattr(cache_place, "NO_DISKS", ())
-    found = job._cache()
+    control = Control(time.time(), 1000, 10, 5)
+    found = cache_place.cache_of(plan.document, control, Log(b"/dev/null"))
     assert found is not None
     assert found.folder == bytes(home / ".cache/prominence/images")
