@@ -4,6 +4,7 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=2048M
 #SBATCH --time=45
+#SBATCH --open-mode=append
 #SBATCH --nice=97
 #SBATCH --partition=long
 #SBATCH --account=fusion

@@ -46,10 +46,10 @@ CREDENTIAL = {"username": "u", "token": "t"}
         ),
         (
             job(
-                resources={"memory": 1, "totalCpusRange": [1, 2]},
+                tasks=[{"image": "x.sif", "runtime": "udocker"}],
                 notifications=[{"event": "jobFinished", "type": "email"}],
             ),
-            ["resources.totalCpusRange", "notifications"],
+            ["tasks[0].runtime", "notifications"],
         ),
     ],
 )
