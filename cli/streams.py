@@ -61,7 +61,7 @@ def print_stream(
         msg = "--tail goes on to the last attempt of a job: give either --tail or --attempt."
         raise UsageError(msg)
     from prominence_hpc.adapter.jobs import read_stream
-    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, so_far
+    from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, nodes_of, so_far
     from prominence_hpc.cli.session import workspace
     from prominence_hpc.cli.terminal import ending_by_signals
 
@@ -72,7 +72,8 @@ def print_stream(
             for _, block in follow(session, job_id, [stream], warn, node):
                 write(block)
         return
-    if node:
+    # HTCondor's condor_tail knows jobs of one node.
+    if attempt is None and nodes_of(session, job_id) > 1:
         for _, block in so_far(session, job_id, [stream], node):
             write(block)
         return

@@ -27,7 +27,7 @@ from prominence_hpc.errors import BackendUnavailable, ConflictError, ProminenceE
 from prominence_hpc.wrappers import frames
 from prominence_hpc.wrappers.report import read as read_report
 
-__all__ = ["LogName", "check_node_of_streams", "follow", "so_far"]
+__all__ = ["LogName", "check_node_of_streams", "follow", "nodes_of", "so_far"]
 
 LogName = Literal["stdout", "stderr", "wrapper.log"]
 Piece = tuple[LogName, bytes]
@@ -107,8 +107,12 @@ def so_far(
 def check_node_of_streams(workspace: Workspace, job_id: int, number: int) -> None:
     """UsageError where the job has no node of this number that writes anything."""
     if number != 0:
-        resources = submitted_document(workspace, job_id)["resources"]
-        check_node(job_id, number, resources.get("nodes", 1))
+        check_node(job_id, number, nodes_of(workspace, job_id))
+
+
+def nodes_of(workspace: Workspace, job_id: int) -> int:
+    """How many nodes the job has asked for."""
+    return int(submitted_document(workspace, job_id)["resources"].get("nodes", 1))
 
 
 @dataclass

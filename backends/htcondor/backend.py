@@ -22,7 +22,7 @@ from prominence_hpc.backends.htcondor.shapes import (
 from prominence_hpc.backends.job_folder import read_stream, write_private
 from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
-from prominence_hpc.errors import BackendError
+from prominence_hpc.errors import BackendError, RemoteError
 from prominence_hpc.wrappers.job_script import render_job_script
 
 __all__ = ["HTCondorBackend"]
@@ -146,8 +146,16 @@ class HTCondorBackend:
         from prominence_hpc.backends.htcondor.ssh_to_job import open_shell
 
         if number:
-            handle = f"{handle}.{number}"  # condor_ssh_to_job(1): cluster.process.node
-        return open_shell(handle, timeout_seconds=self._settings.shell_timeout_seconds)
+            msg = "HTCondor leads to the first node of a job alone; --node must be 0 while it runs."
+            raise RemoteError(msg)
+        timeout_seconds = self._settings.shell_timeout_seconds
+        try:
+            return open_shell(handle, timeout_seconds=timeout_seconds)
+        except RemoteError as error:
+            if "This is a parallel job" not in str(error):
+                raise
+        # Of a job of several nodes, condor_ssh_to_job wants the node too.
+        return open_shell(f"{handle}.0", timeout_seconds=timeout_seconds)
 
     def _most_free(self, submission: Submission) -> int | None:
         """The most CPUs that the job could have now; None where the collector does not say."""

@@ -283,6 +283,28 @@ def test_a_job_that_is_deleted_leaves_nothing_on_any_node(
     gone(cluster.site, cluster.backend, "^ring wait")
 
 
+def test_the_way_into_each_node(cluster: Prominence, waiting: int) -> None:
+    """exec enters the containers of MPI's processes; what the wrapper of that node logs can be read.
+
+    HTCondor leads to the first node alone, and says so.
+    """
+    running(cluster, waiting, 4)
+    found = []
+    for node in ("0", "1") if cluster.backend == "slurm" else ("0",):
+        command = ["sh", "-c", "echo $PROMINENCE_NODE_NUM; hostname; ls /usr/local/bin/ring"]
+        said = cluster("exec", "--node", node, str(waiting), "--", *command).stdout.split()
+        assert said[0::2] == [node, "/usr/local/bin/ring"]
+        found.append(said[1].split(".")[0])
+        log = cluster("logs", "--node", node, str(waiting)).stderr
+        assert f"begins on {found[-1]}" in log
+    assert set(found) <= set(HOSTS[cluster.backend])
+    assert len(set(found)) == len(found)
+    if cluster.backend == "htcondor":
+        done = cluster("exec", "--node", "1", str(waiting), "--", "true", check=False)
+        assert done.returncode != 0
+        assert "HTCondor leads to the first node of a job alone" in done.stderr
+
+
 @pytest.mark.honours("resources.walltime")
 def test_walltime_ends_the_ranks_on_all_nodes(cluster: Prominence, ring: str) -> None:
     task = {"image": ring, "cmd": "ring wait", "type": "mpich", "procsPerNode": 2}
