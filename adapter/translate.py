@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from prominence_hpc.adapter.shapes import on_one_node
+from prominence_hpc.adapter.shapes import on_one_node, shapes_of
 from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, StorageMount, Task
-from prominence_hpc.backends.base import Moldable, Submission, Transfer
+from prominence_hpc.backends.base import Moldable, Shape, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
@@ -143,7 +143,9 @@ def translate(
     ``login_environment`` the job gets what the site forwards.
     """
     carrier = Carrier(shared=shares_files(site))
-    resources = on_one_node(job.resources) or job.resources
+    shared_scratch = shared_scratch_of(site, identity.folder)
+    several_nodes = site.backend != "local" and shared_scratch is not None
+    resources, shapes = sizes_of(job.resources, several_nodes=several_nodes)
     per_cpu = resources.memory_per_cpu
     cpus = least_cpus(resources)
     memory_gb = memory_of(resources, cpus)
@@ -193,7 +195,7 @@ def translate(
         },
         binds=site.binds,
         scratch=site.scratch,
-        shared_scratch=shared_scratch_of(site, identity.folder) if has_nodes(resources) else None,
+        shared_scratch=shared_scratch if has_nodes(resources) else None,
         serial_tasks_on_all_nodes=job.policies.run_serial_tasks_on_all_nodes,
         image_cache=site.image_cache,
         image_cache_bytes=int(site.image_cache_gb * 1e9),
@@ -215,7 +217,8 @@ def translate(
         priority=job.policies.priority,
         gpus=resources.gpus or 0,
         gpu_type=resources.gpu_type,
-        moldable=moldable_of(resources),
+        moldable=None if shapes else moldable_of(resources),
+        shapes=shapes,
         memory_mib_per_cpu=None if per_cpu is None else mib(per_cpu),
         mails=bool(job.notifications) and site.mail == "scheduler",
         mail_address=identity.email if job.notifications and site.mail == "scheduler" else None,
@@ -232,6 +235,13 @@ def shares_files(site: SiteSettings) -> bool:
     if site.shared_filesystem is not None:
         return site.shared_filesystem
     return site.backend != "htcondor"
+
+
+def sizes_of(resources: Resources, *, several_nodes: bool) -> tuple[Resources, tuple[Shape, ...]]:
+    """What is asked for, and the shapes to choose from where it is CPUs over several nodes."""
+    if several_nodes and resources.total_cpus_range is not None:
+        return resources, shapes_of(resources)
+    return on_one_node(resources) or resources, ()
 
 
 def least_cpus(resources: Resources) -> int:

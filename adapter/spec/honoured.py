@@ -10,6 +10,11 @@ from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["refuse_unsupported"]
 
+ONE_MACHINE = "the backend local has one node, this machine; submit to a cluster"
+NO_SHARED_FOLDER = (
+    "this site has no folder that all nodes of a job see, for its working directory; where there "
+    "is one, shared_scratch in the site's configuration names it"
+)
 NO_LOGIN = ("library://", "shub://")
 
 
@@ -58,20 +63,14 @@ def unsupported_resources(
 ) -> Iterator[Problem]:
     if resources.nodes is not None and resources.nodes > 1:
         if backend == "local":
-            message = "the backend local has one node, this machine; submit to a cluster"
-            yield Problem("resources.nodes", message)
+            yield Problem("resources.nodes", ONE_MACHINE)
         elif not shared_scratch:
-            message = (
-                "this site has no folder that all nodes of a job see, for its working directory; "
-                "where there is one, shared_scratch in the site's configuration names it"
-            )
-            yield Problem("resources.nodes", message)
+            yield Problem("resources.nodes", NO_SHARED_FOLDER)
     if resources.total_cpus_range is not None and on_one_node(resources) is None:
-        message = (
-            "this version does not choose the number of nodes, and one node has not so many "
-            "CPUs by what cpus, cpusRange or cpusOptions allow; give nodes"
-        )
-        yield Problem("resources.totalCpusRange", message)
+        if backend == "local":
+            yield Problem("resources.totalCpusRange", ONE_MACHINE)
+        elif not shared_scratch:
+            yield Problem("resources.totalCpusRange", NO_SHARED_FOLDER)
 
 
 def unsupported_storage(storage: StorageMount, backend: str, *, webdav: bool) -> Iterator[Problem]:

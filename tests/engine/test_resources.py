@@ -132,12 +132,34 @@ def test_this_machine_gives_what_it_has(site: Site, folder: str, image: str) -> 
 
 @pytest.mark.honours("resources.totalCpusRange")
 def test_so_many_cpus_in_all(prominence: Prominence, image: str) -> None:
+    """On one node where that has room, and on several where their size is fixed; here on one alone."""
     if prominence.backend == "local":
         cores = int(prominence.shell("nproc"))
         assert given(prominence, image, totalCpusRange=[1, 100], memory=0.5) == [cores, 0.5, 1]
         assert given(prominence, image, totalCpusRange=[1, 3], cpus=2, memory=0.5) == [2, 0.5, 1]
         return
-    assert given(prominence, image, totalCpusRange=[2, 4], memoryPerCpu=0.1) == [4, 0.4, 1]
+    anywhere = given(prominence, image, totalCpusRange=[2, 4], memoryPerCpu=0.1)
+    assert anywhere == [4, 0.4, 1]
+    found = described(prominence, image, SHOW, totalCpusRange=[3, 5], cpus=2, memoryPerCpu=0.1)
+    assert prominence.stdout(found["id"]) == "2 0.2 2\n"
+    execution = found["execution"]["provisionedResources"]
+    assert (execution["cpus"], execution["nodes"]) == (2, 2)
+
+
+@pytest.mark.honours("resources.totalCpusRange")
+@pytest.mark.parametrize("backend", ["slurm"])
+def test_fewer_cpus_in_all_where_there_are_no_more(
+    site: Site, folder: str, image: str, backend: str
+) -> None:
+    """One node of those that the job must have is partly taken: its part of the job fits what is left."""
+    slurm = Prominence(site, folder, backend=backend)
+    configured(slurm, QUIET_NODE)
+    wanted = {"totalCpusRange": [2, 14], "cpusRange": [1, 8], "memoryPerCpu": 0.1}
+    with blocked(slurm):
+        cpus, memory, nodes = given(slurm, image, **wanted)
+        assert 1 <= cpus <= 8 - BLOCKED_CPUS
+        assert math.isclose(memory, 0.1 * cpus)
+        assert nodes == 2
 
 
 SEE_GPUS = (

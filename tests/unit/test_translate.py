@@ -29,7 +29,7 @@ from prominence_hpc.adapter.translate import (
     translate,
     uploaded_names,
 )
-from prominence_hpc.backends.base import Moldable, Submission, Transfer
+from prominence_hpc.backends.base import Moldable, Shape, Submission, Transfer
 from prominence_hpc.backends.settings import MailWay, SiteSettings
 from prominence_hpc.wrappers import plan as plans
 
@@ -282,8 +282,19 @@ def test_each_image_once_for_each_login_checksum_and_runtime() -> None:
     assert "token='t'" not in repr(plan) + repr(submission)
 
 
-def test_cpus_in_all_are_a_range_of_one_node() -> None:
+def test_cpus_in_all() -> None:
+    """Over several nodes where they share a folder; elsewhere a range of one node's."""
     resources = Resources(cpus=1, nodes=None, total_cpus_range=(2, 4), memory_per_cpu=0.5)
-    _, submission = translated(job(resources=resources))
+    plan, submission = translated(job(resources=resources))
+    assert plan.shared_scratch is not None
+    assert submission.shapes == (
+        Shape(cpus=4, nodes=1, most_nodes=1),
+        Shape(cpus=2, nodes=1, most_nodes=2),
+        Shape(cpus=1, nodes=2, most_nodes=4),
+    )
+    assert submission.moldable is None
+    plan, submission = translated(job(resources=resources), HTCONDOR)
+    assert plan.shared_scratch is None
+    assert submission.shapes == ()
     assert (submission.cpus, submission.memory_mib, submission.nodes) == (2, 1000, 1)
     assert submission.moldable == Moldable(most_cpus=4, between=True)

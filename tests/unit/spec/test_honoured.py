@@ -25,10 +25,6 @@ CREDENTIAL = {"username": "u", "token": "t"}
 @pytest.mark.parametrize(
     ("document", "paths"),
     [
-        (
-            job(resources={"memory": 1, "cpus": 2, "totalCpusRange": [3, 4]}),
-            ["resources.totalCpusRange"],
-        ),
         (job(tasks=[{"image": "x.sif", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (job(tasks=[{"image": "oras://h/x", "runtime": "udocker"}]), ["tasks[0].runtime"]),
         (
@@ -138,6 +134,16 @@ def test_several_nodes_need_a_cluster_with_a_folder_that_they_share() -> None:
     for backend, sentence in (("local", "this machine"), ("htcondor", "no folder that all nodes")):
         with pytest.raises(SpecError, match=sentence):
             refuse_unsupported(decode_job(document), backend=backend, shared_scratch=False)
+
+
+def test_cpus_in_all_need_several_nodes_where_one_has_not_room() -> None:
+    one = decode_job(job(resources={"memory": 1, "totalCpusRange": [2, 8]}))
+    several = decode_job(job(resources={"memory": 1, "cpus": 2, "totalCpusRange": [4, 8]}))
+    refuse_unsupported(several, backend="slurm", shared_scratch=True)
+    for backend, sentence in (("local", "this machine"), ("htcondor", "no folder that all nodes")):
+        refuse_unsupported(one, backend=backend, shared_scratch=False)
+        with pytest.raises(SpecError, match=f"totalCpusRange: .*{sentence}"):
+            refuse_unsupported(several, backend=backend, shared_scratch=backend == "local")
 
 
 @pytest.mark.parametrize("kind", ["openmpi", "mpich", "intelmpi"])
