@@ -86,7 +86,7 @@ def running_job(site: Site, image: str, way: str) -> Iterator[RunningJob]:
         "--artifact", f"{name}:data:/mnt/data", "--env", "MINE=it's \"mine\"", "--workdir", "below",
         image, f"sh -c '{TASK}'",
     )  # fmt: skip
-    hosts = {"slurm": ("node1", "node2"), "htcondor": ("exec1",), "local": ("login",)}
+    hosts = {"slurm": ("node1", "node2"), "htcondor": ("exec1", "exec2"), "local": ("login",)}
     job = RunningJob(prominence, job_id, way, hosts[prominence.backend])
     try:
         until(lambda: prominence.describe(job_id)["status"] == "running")

@@ -134,7 +134,7 @@ def test_what_the_user_gave_is_what_the_task_sees(prominence: Prominence, image:
     prominence.shell("rm -f -- *")
     prominence("download", str(described["id"]))
     assert prominence.read(name) == "content of an odd name\n"
-    for host in ("login", "node1", "node2", "exec1"):
+    for host in ("login", "node1", "node2", "exec1", "exec2"):
         assert prominence.site.run(["ls", "/tmp"], host=host).stdout.find("pwned") == -1
 
 

@@ -18,7 +18,7 @@ HOSTILE = '-s $(touch {0}) `touch {0}` "it\'s" %j ~!x\nBcc: mallory@site.test\n\
 # A job that fails twice: the mail is of its last end.
 RETRIED = {"maximumRetries": 1}
 NOTIFIED = [{"event": "jobFinished", "type": "email"}]
-HOSTS = ("login", "node1", "node2", "exec1")
+HOSTS = ("login", "node1", "node2", "exec1", "exec2")
 WAIT_SECONDS = 30
 QUIET_SECONDS = 3  # for a mail that should not come
 READ = "cat /dev/null /var/spool/site-mail/* 2> /dev/null; true"

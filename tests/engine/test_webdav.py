@@ -24,7 +24,7 @@ b2drop_url = "{url}"
 backend = "local"
 b2drop_url = "{url}"
 """
-HOSTS = ("login", "node1", "node2", "exec1")
+HOSTS = ("login", "node1", "node2", "exec1", "exec2")
 # serve FOLDER PASSWORD: prints the port.
 SERVE = """
 mkdir -p "$1" && cd "$1"

@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     status.set_defaults(action=_status)
     run = commands.add_parser("exec", help="run a command on a host (default: a login shell)")
     run.add_argument("--user", default="alice", help="alice, bob or root (default: alice)")
-    run.add_argument("--host", default="login", help="login, node1, node2, exec1 or s3")
+    run.add_argument("--host", default="login", help="login, node1, node2, exec1, exec2 or s3")
     run.add_argument("--cwd", help="folder to run in (default: the user's home)")
     run.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="[--] COMMAND…")
