@@ -7,9 +7,6 @@ import signal
 import time
 
 from . import mpi
-from .agents import Agents, script
-from .link import CODE
-from .team import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +69,8 @@ class Ensemble:
         if self.team is None:
             return self._here(launch, began)
         self.team.begin_task(number)
+        from .agents import Agents  # what a job of one node has no use for
+
         agents = Agents(folder, members, self.team, self.watch, self.log, launch.stdout)
         try:
             ended = self._here(launch, began)
@@ -81,6 +80,9 @@ class Ensemble:
 
     def _lay_out(self, folder: bytes, task: "dict[str, Any]") -> "dict[str, Member]":
         """The files that mpirun is told of; returns the other nodes by their names in them."""
+        from .agents import script
+        from .team import names
+
         here = os.uname().nodename
         others = [] if self.team is None else self.team.members
         known = names([here, *(member.host for member in others)])
@@ -98,6 +100,8 @@ class Ensemble:
 
     def _everywhere(self, number: int, launch: "Launch", began: "Began") -> "Ended":
         """The same command on every node; what the first that fails says is the task's exit code."""
+        from .link import CODE
+
         assert self.team is not None
         team = self.team
         codes: "dict[int, int]" = {}
