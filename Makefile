@@ -27,8 +27,9 @@ test-unit: venv ## Unit and golden tests alone: seconds, nothing but Python need
 
 test-engine: venv ## Tests on the real Slurm, HTCondor, Apptainer and Ceph of the test site
 	@rm -f $(SUPPORT)
-	@$(RUN) -m pytest tests/site tests/engine -n 3 -m "not alone" $(RECORD)
+	@$(RUN) -m pytest tests/site tests/engine -n 4 -m "not alone" $(RECORD)
 	@$(RUN) -m pytest tests/engine -m alone $(RECORD)
+	@$(RUN) -m tests.support $(SUPPORT)
 
 lint: venv ## Ruff, mypy strict, packaging and generated documentation
 	@$(VENV)/bin/ruff check .

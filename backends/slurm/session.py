@@ -99,6 +99,6 @@ class Session:
 
 def _late(seconds: float) -> str:
     return (
-        f"Slurm's controller did not answer within {seconds:.3g} seconds; try again later, "
+        f"Slurm's controller did not answer within {max(1, round(seconds))} seconds; try again later, "
         "or raise command_timeout_seconds in the site's configuration."
     )

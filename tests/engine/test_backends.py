@@ -184,9 +184,13 @@ def test_a_thousand_jobs_are_asked_for_in_one_call(backend: RemoteBackend) -> No
 
 
 def test_a_job_of_several_nodes(backend: RemoteBackend) -> None:
-    if backend.name == "slurm":
+    if backend.name != "local":
         job = backend.submit(PRINTS, nodes=2)
-        assert backend.wait(job)["nodes"] == ["node1", "node2"]
+        state = backend.wait(job)
+        assert (state["cause"], state["exit_code"]) == ("exited", 0)
+        if backend.name == "slurm":
+            assert state["nodes"] == ["node1", "node2"]
+        assert backend.output(job) == "out\n"
         return
     with pytest.raises(Raised, match="nodes must be 1") as raised:
         backend.submit(PRINTS, nodes=2)

@@ -1,5 +1,7 @@
 """``exec`` and ``snapshot`` where there is no running task to reach: each its own clear sentence."""
 
+import json
+
 import pytest
 
 from tests.engine.inside import until
@@ -97,9 +99,12 @@ def test_any_node_of_several(site: Site, folder: str, image: str) -> None:
     """The second node of an allocation: reached by number, though the task runs on the first alone."""
     path = f"{folder}/config.toml"
     for way in ("ssh", "srun"):
-        site.write(path, f'[sites.slurm]\ndirectives = ["--nodes=2"]\nshell = ["{way}"]\n')
+        site.write(path, f'[sites.slurm]\nshell = ["{way}"]\n')
         prominence = Prominence(site, folder, environment={"PROMINENCE_CONFIG": path})
-        job_id = str(prominence.create(image, "sleep 600"))
+        resources = {"nodes": 2, "cpus": 1, "memory": 1, "disk": 1}
+        document = {"tasks": [{"image": image, "cmd": "sleep 600"}], "resources": resources}
+        prominence.write("job.json", json.dumps(document))
+        job_id = str(prominence.created(prominence("run", "job.json")))
         until(lambda: prominence.describe(int(job_id))["status"] == "running")  # noqa: B023
         for number, name in (("0", "node1"), ("1", "node2")):
             done = prominence("exec", "-n", number, "--host", job_id, "hostname")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine import prominence as engines
 from tests.engine.prominence import Prominence
 from tests.site import paths
 from tests.site.handle import Site
@@ -69,6 +70,13 @@ def lammps(site: Site) -> str:
 @pytest.fixture(params=SCHEDULERS)
 def cluster(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
     return Prominence(site, folder, backend=request.param)
+
+
+@pytest.fixture(params=engines.SCHEDULERS)
+def scheduler(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
+    """As ``cluster``, Slurm by both of its transports."""
+    backend, transport = engines.backend_and_transport(request.param)
+    return Prominence(site, folder, backend=backend, transport=transport)
 
 
 def description(*tasks: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -200,8 +208,8 @@ def test_open_mpi_on_one_node(prominence: Prominence, lammps: str) -> None:
     assert "1 by 1 by 2 MPI processor grid" in prominence.stdout(described["id"])
 
 
-@pytest.mark.honours("policies.runSerialTasksOnAllNodes")
-def test_serial_tasks_on_all_nodes(cluster: Prominence, image: str) -> None:
+@pytest.mark.honours("policies.runSerialTasksOnAllNodes", "resources.nodes")
+def test_serial_tasks_on_all_nodes(scheduler: Prominence, image: str) -> None:
     say = "echo $PROMINENCE_NODE_NUM of $PROMINENCE_NODES"
     document = description(
         {"image": image, "cmd": f"sh -c '{say} > said-$PROMINENCE_NODE_NUM; echo local > /tmp/x'"},
@@ -210,13 +218,13 @@ def test_serial_tasks_on_all_nodes(cluster: Prominence, image: str) -> None:
         policies={"runSerialTasksOnAllNodes": True},
         outputFiles=["said-*"],
     )
-    described = finished(cluster, document)
-    assert codes(described) == [0, 0, 4], cluster.told(described["id"], described)
+    described = finished(scheduler, document)
+    assert codes(described) == [0, 0, 4], scheduler.told(described["id"], described)
     job = str(described["id"])
-    assert cluster.stdout(int(job)) == "0 of 2\n0 of 2\n1 of 2\nlocal\n"
-    assert cluster("stdout", job, "--node", "1").stdout == "1 of 2\n0 of 2\n1 of 2\nlocal\n"
-    cluster("download", job)
-    assert cluster.read("said-1") == "1 of 2\n"
+    assert scheduler.stdout(int(job)) == "0 of 2\n0 of 2\n1 of 2\nlocal\n"
+    assert scheduler("stdout", job, "--node", "1").stdout == "1 of 2\n0 of 2\n1 of 2\nlocal\n"
+    scheduler("download", job)
+    assert scheduler.read("said-1") == "1 of 2\n"
 
 
 @pytest.mark.honours("resources.nodes")

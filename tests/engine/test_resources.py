@@ -57,17 +57,22 @@ def given(prominence: Prominence, image: str, **resources: object) -> list[float
 
 @contextmanager
 def blocked(prominence: Prominence) -> Iterator[None]:
-    """Another job has :data:`BLOCKED_CPUS` of the node's eight CPUs meanwhile."""
+    """Other jobs have :data:`BLOCKED_CPUS` of each node's eight CPUs meanwhile; Slurm has one node here."""
     if prominence.backend == "slurm":
         options = f"-w node1 -c {BLOCKED_CPUS} --mem=100 -t 10 -o /dev/null --wrap 'sleep 300'"
         job = prominence.shell(f"sbatch --parsable {options}").strip()
         running, end = f"[ $(squeue -h -j {job} -o %t) = R ]", f"scancel {job}"
     else:
         lines = f"executable = /bin/sleep\narguments = 300\nrequest_cpus = {BLOCKED_CPUS}\n"
-        lines += "transfer_executable = false\nrequest_memory = 100\nrequest_disk = 1M\nqueue\n"
+        lines += "transfer_executable = false\nrequest_memory = 100\nrequest_disk = 1M\nqueue 2\n"
         prominence.write("block.sub", lines)
-        job = prominence.shell("condor_submit -terse block.sub").split()[0]
-        running, end = f"[ $(condor_q {job} -af JobStatus) = 2 ]", f"condor_rm {job}"
+        cluster = prominence.shell("condor_submit -terse block.sub").split(".")[0]
+        running = f"[ $(condor_q {cluster} -af JobStatus | grep -c 2) = 2 ]"
+        # The collector is told of a slot's end by its startd, seconds later.
+        free = '[ "$(condor_status -const PartitionableSlot -af Cpus | sort -u)" = 8 ]'
+        end = (
+            f"condor_rm {cluster}; for i in $(seq 150); do {free} && exit; sleep 0.2; done; exit 1"
+        )
     try:
         prominence.shell(f"for i in $(seq 150); do {running} && exit; sleep 0.2; done; exit 1")
         yield
@@ -106,6 +111,7 @@ def test_disk(on_scheduler: Prominence, image: str) -> None:
     assert "Temporary disk" in too_much.stderr or "not available" in too_much.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.honours("resources.cpusRange", "resources.cpusOptions")
 def test_the_larger_where_it_can_start_and_else_what_there_is(
     on_scheduler: Prominence, image: str
@@ -130,6 +136,7 @@ def test_this_machine_gives_what_it_has(site: Site, folder: str, image: str) -> 
     assert given(local, image, cpusOptions=[cores, 1], memory=1) == [cores, 1, 1]
 
 
+@pytest.mark.alone
 @pytest.mark.honours("resources.totalCpusRange")
 def test_so_many_cpus_in_all(prominence: Prominence, image: str) -> None:
     """On one node where that has room, and on several where their size is fixed; here on one alone."""
@@ -146,6 +153,7 @@ def test_so_many_cpus_in_all(prominence: Prominence, image: str) -> None:
     assert (execution["cpus"], execution["nodes"]) == (2, 2)
 
 
+@pytest.mark.alone
 @pytest.mark.honours("resources.totalCpusRange")
 @pytest.mark.parametrize("backend", ["slurm"])
 def test_fewer_cpus_in_all_where_there_are_no_more(

@@ -88,6 +88,7 @@ NOT_APPLICABLE: Final[Mapping[tuple[str, str], str]] = {
         "resources.disk",
         "local",
     ): "this machine's disk is shared by all who use it; none is set aside",
+    ("policies.runSerialTasksOnAllNodes", "local"): "there is one node",
     **{
         (
             f"tasks.image {scheme}://",

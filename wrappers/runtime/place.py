@@ -18,6 +18,7 @@ WORDS = {
     "stage-out": "is storing its outputs",
     "finished": "has ended",
 }
+BETWEEN_TASKS = "is between two tasks"
 
 
 ENDED = "The job has just ended."
@@ -76,6 +77,11 @@ class Place:
         return bool(self.document["host"] != os.uname().nodename)
 
     @property
+    def follows(self) -> bool:
+        """Whether this is one of the other nodes of a job of several, which has a folder of its own."""
+        return self.folder != os.path.dirname(self.plan_path)
+
+    @property
     def task(self) -> "Optional[dict[str, Any]]":
         return self.document["task"] or None
 
@@ -107,7 +113,7 @@ class Place:
                 phase = json.loads(stream.read().decode("utf-8"))["phase"]
         except (OSError, ValueError, KeyError):
             phase = "starting"
-        return WORDS.get(phase, "is between two tasks")
+        return WORDS.get(phase, BETWEEN_TASKS)
 
     def wrapper(self) -> "Mark":
         """True until the wrapper puts everything away, on whichever node of the job it is."""

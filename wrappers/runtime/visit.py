@@ -11,7 +11,7 @@ from . import frames
 from .container import environment, runtime_environment, surroundings, workdir
 from .join import can_join, container_process, join
 from .orphans import adopt_orphans, end_with_parent
-from .place import CONFLICT, Alive, Refusal, read_environment
+from .place import BETWEEN_TASKS, CONFLICT, Alive, Refusal, read_environment
 from .relay import Child, Relay, set_size
 from .scratch import BESIDE, INSIDE
 from .text import decode, encode, shown
@@ -110,7 +110,7 @@ def inside(
 def running_task(place: "Place") -> "dict[str, Any]":
     end = time.time() + BETWEEN_SECONDS
     while place.elsewhere or place.task is None:
-        if place.elsewhere or time.time() > end or place.phase() != "is between two tasks":
+        if place.elsewhere or time.time() > end or place.phase() != BETWEEN_TASKS:
             raise no_task(place)
         time.sleep(0.05)
         place.refresh()
@@ -118,7 +118,9 @@ def running_task(place: "Place") -> "dict[str, Any]":
 
 
 def no_task(place: "Place") -> Refusal:
-    where = "runs no task on this node" if place.elsewhere else place.phase()
+    where = place.phase()
+    if place.elsewhere or (place.follows and where == BETWEEN_TASKS):
+        where = "runs no task on this node"
     return Refusal(
         CONFLICT,
         "Job %d %s: there is no container to run a command in. With --host it would run beside the"
