@@ -14,7 +14,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from prominence_hpc.adapter.shapes import on_one_node, shapes_of
-from prominence_hpc.adapter.spec.job import Artifact, Job, Resources, StorageMount, Task
+from prominence_hpc.adapter.spec.job import (
+    Artifact,
+    InputFile,
+    Job,
+    Resources,
+    StorageMount,
+    Task,
+)
 from prominence_hpc.backends.base import Moldable, Shape, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.wrappers import plan as plans
@@ -143,36 +150,72 @@ def translate(
     ``login_environment`` the job gets what the site forwards.
     """
     carrier = Carrier(shared=shares_files(site))
+    asked = asked_of(job, identity, site)
+    plan = plan_of(job, identity, places, site, asked, carrier, login_environment)
+    return plan, submission_of(job, identity, site, asked, carrier)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What plan and submission both go by: sizes, and times in seconds."""
+
+    resources: Resources  # with a shape chosen where there is but one
+    shapes: tuple[Shape, ...]
+    cpus: int  # per node
+    memory_gb: float  # per node
+    staging_seconds: int
+    limit_seconds: int
+    queue_seconds: int
+    retries: int
+    shared_scratch: str | None
+
+
+def asked_of(job: Job, identity: Identity, site: SiteSettings) -> Asked:
     shared_scratch = shared_scratch_of(site, identity.folder)
     several_nodes = site.backend != "local" and shared_scratch is not None
     resources, shapes = sizes_of(job.resources, several_nodes=several_nodes)
-    per_cpu = resources.memory_per_cpu
     cpus = least_cpus(resources)
-    memory_gb = memory_of(resources, cpus)
     staging_seconds = ceil(site.staging_minutes * 60)
-    limit_seconds = resources.walltime * 60 + staging_seconds
-    retries = job.policies.maximum_retries or 0
-    queue_seconds = max(0, job.policies.maximum_time_in_queue or 0) * 60
+    return Asked(
+        resources=resources,
+        shapes=shapes,
+        cpus=cpus,
+        memory_gb=memory_of(resources, cpus),
+        staging_seconds=staging_seconds,
+        limit_seconds=resources.walltime * 60 + staging_seconds,
+        queue_seconds=max(0, job.policies.maximum_time_in_queue or 0) * 60,
+        retries=job.policies.maximum_retries or 0,
+        shared_scratch=shared_scratch if has_nodes(resources) else None,
+    )
+
+
+def plan_of(
+    job: Job,
+    identity: Identity,
+    places: Places,
+    site: SiteSettings,
+    asked: Asked,
+    carrier: "Carrier",
+    login_environment: Mapping[str, str],
+) -> plans.Plan:
     images, indices = images_of(job, places, carrier)
-    plan = plans.Plan(
+    by_command = bool(job.notifications) and site.mail == "command"
+    # Every scheduler takes care of this by itself, but for what is in Slurm's way (its render.py).
+    late = asked.retries and asked.queue_seconds
+    return plans.Plan(
         job_id=identity.job_id,
         job_uid=identity.uid,
         name=job.name,
-        cpus=cpus,
-        memory_gb=memory_gb,
-        memory_gb_per_cpu=resources.memory_per_cpu,
+        cpus=asked.cpus,
+        memory_gb=asked.memory_gb,
+        memory_gb_per_cpu=asked.resources.memory_per_cpu,
         disk_gb=job.resources.disk,
-        gpus=resources.gpus or 0,
-        nodes=resources.nodes or 1,
-        walltime_seconds=resources.walltime * 60,
-        limit_seconds=limit_seconds,
-        reserve_seconds=staging_seconds // 2,
-        inputs=tuple(
-            plans.InputFile(
-                filename=item.filename, content=item.content, executable=item.executable
-            )
-            for item in job.inputs
-        ),
+        gpus=asked.resources.gpus or 0,
+        nodes=asked.resources.nodes or 1,
+        walltime_seconds=asked.resources.walltime * 60,
+        limit_seconds=asked.limit_seconds,
+        reserve_seconds=asked.staging_seconds // 2,
+        inputs=tuple(input_of(item) for item in job.inputs),
         artifacts=tuple(artifact_of(item, places, carrier) for item in job.artifacts),
         images=images,
         storage=None if job.storage is None else storage_of(job.storage, site),
@@ -181,53 +224,66 @@ def translate(
         task_retries=job.policies.maximum_task_retries or 0,
         ignore_task_failures=job.policies.ignore_task_failures,
         report_job_success_on_task_failure=job.policies.report_job_success_on_task_failure,
-        maximum_retries=retries,
-        # Every scheduler takes care of this by itself, but for what is in Slurm's way (its render.py).
-        start_before=identity.created + queue_seconds + CLOCK_SECONDS
-        if retries and queue_seconds
-        else None,
+        maximum_retries=asked.retries,
+        start_before=identity.created + asked.queue_seconds + CLOCK_SECONDS if late else None,
         ca_certificates=places.ca_certificates,
         environment=dict(site.environment),
-        forwarded_environment={
-            name: login_environment[name]
-            for name in site.forward_environment
-            if name in login_environment
-        },
+        forwarded_environment=forwarded(site, login_environment),
         binds=site.binds,
         scratch=site.scratch,
-        shared_scratch=shared_scratch if has_nodes(resources) else None,
+        shared_scratch=asked.shared_scratch,
         serial_tasks_on_all_nodes=job.policies.run_serial_tasks_on_all_nodes,
         image_cache=site.image_cache,
         image_cache_bytes=int(site.image_cache_gb * 1e9),
-        mail_command=site.mail_command if job.notifications and site.mail == "command" else (),
-        mail_address=identity.email if job.notifications and site.mail == "command" else None,
+        mail_command=site.mail_command if by_command else (),
+        mail_address=identity.email if by_command else None,
     )
-    submission = Submission(
+
+
+def input_of(item: InputFile) -> plans.InputFile:
+    return plans.InputFile(filename=item.filename, content=item.content, executable=item.executable)
+
+
+def forwarded(site: SiteSettings, login_environment: Mapping[str, str]) -> dict[str, str]:
+    """Of the login node's environment what the site forwards and is set."""
+    return {
+        name: login_environment[name]
+        for name in site.forward_environment
+        if name in login_environment
+    }
+
+
+def submission_of(
+    job: Job, identity: Identity, site: SiteSettings, asked: Asked, carrier: "Carrier"
+) -> Submission:
+    """After :func:`plan_of`, which tells the carrier what must travel."""
+    resources, per_cpu = asked.resources, asked.resources.memory_per_cpu
+    by_scheduler = bool(job.notifications) and site.mail == "scheduler"
+    return Submission(
         tag=identity.tag,
         job_id=identity.job_id,
         name=job.name,
         labels=dict(job.labels),
         folder=identity.folder,
         runner=identity.runner,
-        cpus=cpus,
-        memory_mib=mib(memory_gb),
+        cpus=asked.cpus,
+        memory_mib=mib(asked.memory_gb),
         disk_mib=mib(resources.disk),
         nodes=resources.nodes or 1,
-        limit_seconds=limit_seconds,
+        limit_seconds=asked.limit_seconds,
         priority=job.policies.priority,
         gpus=resources.gpus or 0,
         gpu_type=resources.gpu_type,
-        moldable=None if shapes else moldable_of(resources),
-        shapes=shapes,
+        moldable=None if asked.shapes else moldable_of(resources),
+        shapes=asked.shapes,
         memory_mib_per_cpu=None if per_cpu is None else mib(per_cpu),
-        mails=bool(job.notifications) and site.mail == "scheduler",
-        mail_address=identity.email if job.notifications and site.mail == "scheduler" else None,
-        maximum_retries=retries,
-        queue_limit_seconds=queue_seconds,
+        mails=by_scheduler,
+        mail_address=identity.email if by_scheduler else None,
+        maximum_retries=asked.retries,
+        queue_limit_seconds=asked.queue_seconds,
         preemptible=job.policies.preemptible,
         transfer=carrier.transfer(),
     )
-    return plan, submission
 
 
 def shares_files(site: SiteSettings) -> bool:

@@ -9,7 +9,6 @@ from prominence_hpc.adapter.spec.decode import PLACEMENT, placement_from, read_j
 from prominence_hpc.adapter.spec.factories import sweep_parameter
 from prominence_hpc.adapter.spec.fields import (
     Field,
-    Reader,
     Table,
     boolean,
     choice,
@@ -18,7 +17,6 @@ from prominence_hpc.adapter.spec.fields import (
     read_keys,
     record,
     text,
-    then,
     whole_number,
 )
 from prominence_hpc.adapter.spec.job import Notification
@@ -162,13 +160,12 @@ NOTIFICATION: Table = {
     "event": Field("event", choice("workflowFinished"), required=True),
     "type": Field("type", choice("email"), required=True),
 }
-DEPENDENCIES: Reader = then(mapping_of(texts.not_empty, NAMES), lambda value, _: value)
 
 WORKFLOW: Table = {
     "name": Field("name", text(texts.job_name)),
     "labels": Field("labels", mapping_of(texts.label_key, text(texts.label_value))),
     "jobs": Field("jobs", list_of(read_job, minimum=1), required=True),
-    "dependencies": Field("dependencies", DEPENDENCIES),
+    "dependencies": Field("dependencies", mapping_of(texts.not_empty, NAMES)),
     "factories": Field("factories", list_of(factory_reader)),
     "policies": Field("policies", record(POLICIES, WorkflowPolicies)),
     "notifications": Field("notifications", list_of(record(NOTIFICATION, Notification))),

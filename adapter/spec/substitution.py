@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["replace", "substituted", "used_names"]
+__all__ = ["replace", "substituted"]
 
 NAME = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
@@ -16,11 +16,6 @@ def replace(text: str, values: Mapping[str, str]) -> str:
     'run 1 2c $ab $HOME'
     """
     return NAME.sub(lambda match: values.get(match[1] or match[2], match[0]), text)
-
-
-def used_names(text: str) -> set[str]:
-    """The names that ``text`` would have replaced, were they parameters."""
-    return {match[1] or match[2] for match in NAME.finditer(text)}
 
 
 def substituted(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
