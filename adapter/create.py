@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prominence_hpc.adapter.image_checks import known_runtimes, refuse_other_checksums
 from prominence_hpc.adapter.placement import choose_site
+from prominence_hpc.adapter.sources import URL_SCHEMES, Places, Source, image_kind, uploaded_names
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.spec.honoured import refuse_unsupported
 from prominence_hpc.adapter.spec.job import Job
@@ -26,17 +27,7 @@ from prominence_hpc.adapter.store.state_folder import (
     write_private,
 )
 from prominence_hpc.adapter.submission import discard, submit_job, write_submission
-from prominence_hpc.adapter.translate import (
-    URL_SCHEMES,
-    Identity,
-    Places,
-    Source,
-    image_kind,
-    output_objects,
-    shared_scratch_of,
-    translate,
-    uploaded_names,
-)
+from prominence_hpc.adapter.translate import Identity, output_objects, shared_scratch_of, translate
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Submission
 from prominence_hpc.backends.settings import SiteSettings

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from prominence_hpc.adapter.sources import Source
 from prominence_hpc.adapter.spec.job import Job
-from prominence_hpc.adapter.translate import Source
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import Problem, SpecError
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import Sequence
 
 from prominence_hpc.adapter.create import find_sources, translate_job
+from prominence_hpc.adapter.sources import uploaded_names
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import JOB_FILE, PLAN_FILE, job_folder, write_private
-from prominence_hpc.adapter.translate import uploaded_names
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import ProminenceError
 from prominence_hpc.wrappers import plan as plans

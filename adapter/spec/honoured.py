@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from prominence_hpc.adapter.shapes import on_one_node
+from prominence_hpc.adapter.sources import SIF_SUFFIXES
 from prominence_hpc.adapter.spec.job import Job, Resources, StorageMount, Task
 from prominence_hpc.adapter.spec.rules import MPI_TYPES
-from prominence_hpc.adapter.translate import SIF_SUFFIXES
 from prominence_hpc.errors import Problem, SpecError
 
 __all__ = ["refuse_unsupported"]

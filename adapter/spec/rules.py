@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prominence_hpc.adapter.shapes import on_one_node, shapes_of
+from prominence_hpc.adapter.sources import artifact_filename
 from prominence_hpc.adapter.spec.job import (
     Artifact,
     InputFile,
@@ -16,11 +17,7 @@ from prominence_hpc.adapter.spec.job import (
 )
 from prominence_hpc.adapter.spec.place import INVALID, Place, quoted
 from prominence_hpc.adapter.spec.texts import without_query
-from prominence_hpc.adapter.translate import (
-    artifact_filename,
-    below_working_directory,
-    output_objects,
-)
+from prominence_hpc.adapter.translate import below_working_directory, output_objects
 
 __all__ = ["MPI_TYPES", "check_job", "check_resources"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from prominence_hpc.adapter.image_checks import known_runtimes, refuse_other_checksums
+from prominence_hpc.adapter.sources import Source
 from prominence_hpc.adapter.spec.job import Job, Resources, Task
-from prominence_hpc.adapter.translate import Source
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import SpecError
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prominence_hpc.adapter.sources import Places, Source, uploaded_names
 from prominence_hpc.adapter.spec.job import (
     Artifact,
     InputFile,
@@ -21,14 +22,7 @@ from prominence_hpc.adapter.spec.job import (
     StorageMount,
     Task,
 )
-from prominence_hpc.adapter.translate import (
-    Identity,
-    Places,
-    Source,
-    output_objects,
-    translate,
-    uploaded_names,
-)
+from prominence_hpc.adapter.translate import Identity, output_objects, translate
 from prominence_hpc.backends.base import Moldable, Shape, Submission, Transfer
 from prominence_hpc.backends.settings import MailWay, SiteSettings
 from prominence_hpc.wrappers import plan as plans
