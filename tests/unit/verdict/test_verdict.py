@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prominence_hpc.adapter.store.records import JobStatus
 from prominence_hpc.adapter.verdict import Evidence, Verdict, judge
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
-from prominence_hpc.wrappers.report import Outcome, Phase, Report
+from prominence_hpc.wrappers.report import REPORT_VERSION, Outcome, Phase, Report
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC
 CREATED = NOW - 1000
@@ -21,13 +21,26 @@ ENDED = NOW - 100
 
 def report(phase: Phase = "tasks", outcome: Outcome | None = None, **fields: Any) -> Report:
     done = phase == "finished"
-    defaults = {
+    defaults: dict[str, Any] = {
+        "version": REPORT_VERSION,
+        "job_id": 17,
+        "attempt": 0,
         "phase": phase,
         "outcome": outcome,
         "reason": "",
+        "detail": "",
+        "host": "node1",
         "start_time": STARTED,
         "update_time": ENDED,
         "end_time": ENDED if done else None,
+        "stage_in_time": None,
+        "stage_out_time": None,
+        "cpu": {},
+        "runtime_version": "",
+        "max_memory_usage_kb": 0,
+        "provisioned": {},
+        "tasks": [],
+        "outputs": [],
     }
     return cast("Report", {**defaults, **fields})
 
