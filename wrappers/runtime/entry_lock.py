@@ -4,7 +4,8 @@ A file made by O_EXCL, which every file system does at one place for all of its 
 and fcntl(2) locks do not serve: on several shared file systems they hold on one node alone, unless
 mounted with the right option, and say nothing about it; and a lock of a node that died stays for
 as long as its server likes. The owner touches the file every few seconds. One that has not been
-touched for much longer belongs to nobody and is moved away. No clocks are compared, which differ
+touched for much longer belongs to nobody and is removed, by whichever of those who wait makes a second
+file first, of which the name says which lock it is about. No clocks are compared, which differ
 between nodes: whoever waits sees for itself how long the file has not changed.
 
 A node that stops for so long and then goes on may find that another has begun as well. That costs
@@ -48,8 +49,10 @@ class EntryLock:
             if now != seen:
                 seen, since = now, time.monotonic()
             elif now is not None and time.monotonic() - since > STALE_SECONDS:
-                _move_away(self.path, now)
-                continue
+                if _remove_dead(self.path, now):
+                    continue
+                if time.monotonic() - since > 2 * STALE_SECONDS:  # who was about to has died too
+                    _unlink(_claim(self.path, now))
             if time.time() > end:
                 return False
             control.sleep(delay)
@@ -91,19 +94,21 @@ def _state(path: bytes) -> "Optional[tuple[int, int]]":
         os.close(descriptor)
 
 
-def _move_away(path: bytes, stale: "tuple[int, int]") -> None:
-    """Remove a lock that belongs to nobody, and only that one, however many do so at once."""
-    aside = b"%s.%s" % (path, os.urandom(8).hex().encode("ascii"))
+def _remove_dead(path: bytes, stale: "tuple[int, int]") -> bool:
+    """Remove a lock that belongs to nobody, and only that one; False where another is doing so."""
+    claim = _claim(path, stale)
     try:
-        os.rename(path, aside)
+        os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError:
-        return  # another was faster
-    try:
-        if _state(aside) != stale:
-            os.link(aside, path)  # it had just been made anew: back to its owner
-    except OSError:
-        pass  # somebody has taken the lock between the two; see above
-    _unlink(aside)
+        return False
+    if _state(path) == stale:  # else it is gone already, and this may be its successor
+        _unlink(path)
+    _unlink(claim)
+    return True
+
+
+def _claim(path: bytes, stale: "tuple[int, int]") -> bytes:
+    return b"%s.%d.%d" % (path, stale[0], stale[1])
 
 
 def _unlink(path: bytes) -> None:

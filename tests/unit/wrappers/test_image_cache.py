@@ -269,6 +269,20 @@ def test_of_many_that_find_a_dead_lock_one_has_it(
     assert max(most) == 1
 
 
+def test_who_dies_while_it_removes_a_dead_lock_stops_nobody(
+    tmp_path: Path, control: Control, beat: Beat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry_lock, "STALE_SECONDS", 0.3)
+    path = tmp_path / "lock"
+    path.touch()
+    status = path.stat()
+    (tmp_path / f"lock.{status.st_ino}.{status.st_mtime_ns}").touch()
+    lock = EntryLock(bytes(path), beat)
+    assert lock.take(control, lambda: None)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_lock_taken_over_is_left_to_its_new_owner(tmp_path: Path, beat: Beat) -> None:
     """Who was thought dead and is not neither removes nor refreshes what another has made."""
     path = tmp_path / "lock"
