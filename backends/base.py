@@ -16,6 +16,9 @@ __all__ = [
     "Cause",
     "Channel",
     "Condition",
+    "Copies",
+    "Graph",
+    "GraphNode",
     "JobShell",
     "Moldable",
     "SchedulerState",
@@ -59,12 +62,23 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Many jobs of one plan, told apart by a number: ``count`` of them, from ``first`` on."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Submission:
     """What the scheduler must know of a job; the rest is in the plan.
 
     ``folder`` holds ``plan.json`` already, and is where the backend writes ``job.sh`` and where
     ``stdout``, ``stderr`` and ``report.json`` end up. ``tag`` (32 hex digits) goes
     into the scheduler's own record, so that :meth:`Backend.find` can look a submission up.
+
+    With ``copies`` these are many jobs, one call to the scheduler, one tag. What copy N leaves ends up in
+    ``folder/N``, which its node makes; ``job_id`` is then that of the first of them.
     """
 
     tag: str
@@ -93,6 +107,10 @@ class Submission:
     maximum_retries: int = 0
     queue_limit_seconds: int = 0  # it fails where it has waited so long; 0: no limit
     preemptible: bool = False
+    copies: Copies | None = None
+    # Handles of submissions that must all have ended well before this one starts. It is not run at
+    # all where one of them has not (:attr:`Cause.DEPENDENCY`).
+    after: tuple[str, ...] = ()
     transfer: Transfer = Transfer()
 
     def sized(self, cpus: int) -> "Submission":
@@ -106,6 +124,27 @@ class Submission:
         most = shape.most_nodes if shape.most_nodes > shape.nodes else None
         sized = self.sized(shape.cpus)
         return replace(sized, nodes=shape.nodes, most_nodes=most, shapes=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphNode:
+    """A submission of a graph, known by a name, and the names of those that must end well before it."""
+
+    name: str  # letters, digits, "-" and "_"
+    submission: Submission
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Submissions that depend on one another, handed over as a whole to an engine that runs graphs."""
+
+    tag: str
+    workflow_id: int
+    name: str  # may be empty, may hold any character of the contract
+    folder: Path  # of the workflow; exists
+    runner: Path  # runner.pyz
+    nodes: tuple[GraphNode, ...]  # parents before children
 
 
 class Condition(Enum):
@@ -132,6 +171,7 @@ class Cause(Enum):
     PREEMPTED = "preempted"
     REFUSED = "refused"  # the scheduler could not start it
     QUEUE_TIME = "queue-time"  # it has waited for longer than it was to
+    DEPENDENCY = "dependency"  # what it was to wait for has not ended well: it was never started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +241,38 @@ class Backend(Protocol):
     finds_node: bool
     # Whether the streams of a running job are in its folder here, as they are written.
     writes_into_folder: bool
+    # Whether submissions that depend on one another are handed over at once (:meth:`submit_graph`),
+    # rather than one by one with :attr:`Submission.after`.
+    runs_graphs: bool
 
     def submit(self, submission: Submission) -> str:
-        """Hand one job over; return its handle.
+        """Hand one job, or the many of :attr:`Submission.copies`, over; return the handle.
 
         Writes ``job.sh`` and what else the engine wants into ``submission.folder``. Raises
         BackendError where the scheduler refused: nothing was submitted. Raises BackendUnavailable where it is not
         known whether the job was taken: the caller looks with :meth:`find` before it tries again.
+        """
+
+    def most_copies(self, submission: Submission) -> int | None:
+        """How many copies of this job one submission may have; None: any number.
+
+        May ask the scheduler, and raise what :meth:`poll` does.
+        """
+
+    def copy_handle(self, handle: str, number: int) -> str:
+        """The handle of one of a submission's copies; ``number`` counts from its first, from 0."""
+
+    def submit_graph(self, graph: Graph) -> str:
+        """Hand a whole graph over, where :attr:`runs_graphs`; return the graph's own handle.
+
+        Raises as :meth:`submit` does. :meth:`find` finds it by its tag, :meth:`poll` and
+        :meth:`cancel` take its handle; to cancel it is to cancel all of it.
+        """
+
+    def graph_handles(self, folder: Path) -> dict[str, str]:
+        """Handles of the submissions of the graph in ``folder`` that have been made so far, by node.
+
+        From what the engine itself wrote there: no call.
         """
 
     def poll(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
@@ -231,10 +296,15 @@ class Backend(Protocol):
         """
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """End or dequeue these jobs; those that ended already are no error."""
+        """End or dequeue these jobs; those that ended already are no error.
+
+        The handle of a submission with copies stands for all of them, also those not started yet.
+        """
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         """What the job has written to ``stream`` so far, in blocks; from ``folder`` or the node.
+
+        ``folder`` is the job's own, of a copy ``SUBMISSION_FOLDER/N``.
 
         Yields nothing where there is nothing yet.
         """

@@ -21,6 +21,9 @@ __all__ = [
     "Output",
     "Plan",
     "Storage",
+    "Sweep",
+    "SweepParameter",
+    "SweptObject",
     "Task",
     "TaskType",
     "render",
@@ -101,6 +104,9 @@ class Task:
 
     image: int  # index into Plan.images
     command: tuple[str, ...] | None = None  # None: the image's own run script
+    # In the plan of a sweep, in place of ``command``: the user's text, which is split as a shell would
+    # once the parameters' values are in it.
+    command_line: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
     workdir: str | None = None  # relative to the working directory, or absolute in the container
     stdout: str | None = None  # file below the working directory, or below an artifact's mount path
@@ -136,6 +142,42 @@ class Output:
     kind: Literal["file", "pattern", "directory"]
     object_name: str  # name below the destination; for a pattern the prefix of names, often ""
     destination: Destination
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepParameter:
+    """``$name`` and ``${name}`` become one of the values."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweptObject:
+    """An uploaded object that the jobs of a sweep read, under a name with parameters in it."""
+
+    source: str  # as Artifact.source
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What makes many jobs of one plan: each node puts in the values of its own job.
+
+    Copy N has the index ``indices[N]`` (or N, where there are none), and of each parameter one value:
+    where ``product``, every combination has an index, and the last parameter changes fastest;
+    otherwise the index is that of the value. Values are put into commands, environments, folders,
+    artifacts' addresses and outputs' names; outputs of copy N go to ``N/`` below their destination,
+    and everything else of copy N is in the folder ``N`` beside the plan.
+    """
+
+    first_job_id: int  # of copy 0; the others' follow
+    parameters: tuple[SweepParameter, ...] = ()
+    product: bool = False
+    indices: tuple[int, ...] | None = None
+    # By the artifact's name with the values in it; those that are on the web need none.
+    objects: dict[str, SweptObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +236,11 @@ class Plan:
     mail_address: str | None = None
     # PEM text of certificates that TLS is verified against, beside the node's own.
     ca_certificates: str | None = None
+    # How the wrapper's exit code tells of the job: "plain": a task's failure is none of the job's;
+    # "strict": it is one (code 13), for schedulers that decide by the code what is run next;
+    # "silent": always 0, but for another attempt, where whoever decides reads the reports.
+    exit_code: Literal["plain", "strict", "silent"] = "plain"
+    sweep: Sweep | None = None
 
 
 def render(plan: Plan) -> str:
