@@ -48,7 +48,7 @@ from prominence_hpc.adapter.store.claims import LEASE_SECONDS
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import job_folder, write_private
 from prominence_hpc.adapter.store.store import Store
-from prominence_hpc.backends.base import Backend, Moldable, Shape, Submission, Transfer
+from prominence_hpc.backends.base import Backend, Copies, Moldable, Shape, Submission, Transfer
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 
 __all__ = [
@@ -277,6 +277,7 @@ def dump_submission(submission: Submission) -> str:
         "runner": str(submission.runner),
         "moldable": None if submission.moldable is None else vars(submission.moldable),
         "shapes": [vars(shape) for shape in submission.shapes],
+        "copies": None if submission.copies is None else vars(submission.copies),
         "transfer": {
             "inputs": [[str(path), name] for path, name in transfer.inputs],
             "outputs": [[name, str(path)] for name, path in transfer.outputs],
@@ -292,11 +293,14 @@ def load_submission(text: str) -> Submission:
         msg = "a submission of another version"
         raise ValueError(msg)
     transfer, moldable = document["transfer"], document.get("moldable")
+    copies = document.get("copies")
     document |= {
         "folder": Path(document["folder"]),
         "runner": Path(document["runner"]),
         "moldable": None if moldable is None else Moldable(**moldable),
         "shapes": tuple(Shape(**shape) for shape in document.get("shapes", ())),
+        "copies": None if copies is None else Copies(**copies),
+        "after": tuple(document.get("after", ())),
         "transfer": Transfer(
             inputs=tuple((Path(path), name) for path, name in transfer["inputs"]),
             outputs=tuple((name, Path(path)) for name, path in transfer["outputs"]),

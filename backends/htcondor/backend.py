@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -34,7 +35,7 @@ _SHOWN_BYTES = 1 << 30
 _RUNNING_ATTRIBUTES = ("ClusterId", "ProcId", "JobStatus", "Iwd")
 
 
-class HTCondorBackend:
+class HTCondorBackend(SingleJobs):
     """Jobs of the local schedd. All files travel by HTCondor's own transfer, and home at the end.
 
     A job that is deleted while it runs brings no file home: what :meth:`cancel` fetches of its
@@ -52,6 +53,7 @@ class HTCondorBackend:
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`. Leaves job.sub, job.sh, and links to what is sent."""
+        self.refuse_workflow(submission)
         folder = submission.folder
         if submission.shapes:
             submission = best_shape(submission, self._slots(SLOT_CONSTRAINT, SLOT_ATTRIBUTES))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -35,7 +36,7 @@ _CLAIMED_BY_ANOTHER = 3  # see launcher.py
 _HANDLE = re.compile(r"[0-9a-f]{32}")
 
 
-class LocalBackend:
+class LocalBackend(SingleJobs):
     """Background processes on this machine, ``settings.slots`` at once.
 
     The one of the highest priority begins first, and among equals the one that came first.
@@ -56,6 +57,7 @@ class LocalBackend:
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`."""
+        self.refuse_workflow(submission)
         if submission.nodes > 1:
             msg = f"This machine is one node: nodes must be 1, not {submission.nodes}."
             raise BackendError(msg)

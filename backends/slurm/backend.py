@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -36,7 +37,7 @@ __all__ = ["SlurmBackend"]
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
 
 
-class SlurmBackend:
+class SlurmBackend(SingleJobs):
     """Jobs in Slurm. Nodes see the job's folder: Slurm's own output files are written there."""
 
     name = "slurm"
@@ -51,6 +52,7 @@ class SlurmBackend:
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`; a job that may have several sizes gets one here."""
+        self.refuse_workflow(submission)
         submission = largest_that_starts(submission, self._start_of)
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         return self._transport.submit(submission)

@@ -3,6 +3,8 @@
 ``runner.pyz --enter PLAN`` is the way into the job while it runs (:mod:`.entrance`);
 ``runner.pyz --follow PLAN SHARED`` makes this node follow the job's first (:mod:`.follower`), as a node
 but the first of HTCondor's parallel universe does by itself.
+``runner.pyz --succeeded FOLDER COUNT`` says whether all jobs of a submission have ended well
+(:mod:`.succeeded`): exit code 0 or 1.
 
 Exit codes: 0 the tasks ran (whatever their own exit codes), 10 failed, 11 killed, 2 wrong usage,
 12 this attempt failed and another is to follow, 1 the wrapper itself failed and says why on standard error.
@@ -18,6 +20,10 @@ def main(arguments: "list[str]") -> int:
         return enter(*map(os.fsencode, arguments[1:]))
     if len(arguments) == 3 and arguments[0] == "--follow":
         return follow(os.fsencode(arguments[1]), os.fsencode(arguments[2]))
+    if len(arguments) == 3 and arguments[0] == "--succeeded" and arguments[2].isdigit():
+        from .succeeded import succeeded
+
+        return succeeded(os.fsencode(arguments[1]), int(arguments[2]))
     if len(arguments) != 1:
         sys.stderr.write("usage: runner.pyz PLAN\n")
         return 2

@@ -12,6 +12,7 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder, write_private
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import write_submission
+from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -25,7 +26,7 @@ Mood = Literal["answers", "refuses", "silent", "takes it, silent", "takes it lat
 
 
 @dataclass
-class FakeBackend:
+class FakeBackend(SingleJobs):
     """A backend over ``folder``, which any number of processes may use at once."""
 
     folder: Path

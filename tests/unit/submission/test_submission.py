@@ -20,7 +20,7 @@ from prominence_hpc.adapter.submission import (
     submit_job,
     write_submission,
 )
-from prominence_hpc.backends.base import Submission, Transfer
+from prominence_hpc.backends.base import Copies, Submission, Transfer
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 from tests.unit.submission.fake_scheduler import FakeBackend, intend
 
@@ -360,6 +360,8 @@ def test_a_submission_is_read_back_as_it_was(tmp_path: Path) -> None:
         nodes=2,
         limit_seconds=3600,
         priority=-5,
+        copies=Copies(first=1000, count=500),
+        after=("12", "13"),
         transfer=Transfer(
             inputs=((Path("/a/in"), "in"),), outputs=(("out", Path("/a/out")), ("x", Path("/y")))
         ),

@@ -12,6 +12,7 @@ from prominence_hpc.adapter.refresh import Refreshed, refresh
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder
 from prominence_hpc.adapter.store.store import Store
+from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Cause,
     Condition,
@@ -31,7 +32,7 @@ ABSENT = SchedulerState(condition=Condition.ABSENT)
 
 
 @dataclass
-class ScriptedBackend:
+class ScriptedBackend(SingleJobs):
     """Answers what it is told to, and remembers what it was asked."""
 
     queue: dict[str, SchedulerState] = field(default_factory=dict)

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,17 +125,75 @@ def test_job_script_becomes_the_runner(tmp_path: Path) -> None:
     assert line == f"{pid} /home/a b/plan.json"
 
 
+def copies_script(runner: str, folder: str, **fields: Any) -> str:
+    return job_script.render_job_script(
+        ["#SBATCH --output=/dev/null"],
+        ["echo prologue"],
+        runner,
+        "/home/a b/plan.json",
+        copy="$1 + SLURM_ARRAY_TASK_ID",
+        folder=folder,
+        **fields,
+    )
+
+
+def test_job_script_of_copies(golden: Golden) -> None:
+    golden("copies-job.sh", copies_script("/state/runner.pyz", "/home/a b"))
+
+
+@pytest.mark.parametrize("below", ["it's a folder", ""])
+def test_a_copy_writes_into_a_folder_of_its_own(tmp_path: Path, below: str) -> None:
+    (tmp_path / "it's a folder").mkdir()
+    (tmp_path / "runner.pyz").write_text(
+        "import os, sys; print(os.getcwd(), sys.argv[1:]); print('wrong', file=sys.stderr)"
+    )
+    folder = tmp_path / below if below else tmp_path
+    text = copies_script(str(tmp_path / "runner.pyz"), str(folder) if below else "")
+    (tmp_path / "job.sh").write_text(text)
+    for _ in range(2):  # what an earlier start has written stays
+        done = subprocess.run(
+            ["bash", str(tmp_path / "job.sh"), "1000"],
+            env={**os.environ, "SLURM_ARRAY_TASK_ID": "7"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout + done.stderr == ""
+    copy = folder / "1007"
+    once = f"prologue\n{tmp_path} ['/home/a b/plan.json', '1007']\n"
+    assert (copy / "stdout").read_text() == once * 2
+    assert (copy / "stderr").read_text() == "wrong\n" * 2
+    modes = [path.stat().st_mode & 0o777 for path in (copy, copy / "stdout", copy / "stderr")]
+    assert modes == [0o700, 0o600, 0o600]
+
+
+@pytest.mark.parametrize(("silent", "code"), [(False, 1), (True, 0)])
+def test_a_copy_without_a_folder_runs_nothing(tmp_path: Path, silent: bool, code: int) -> None:
+    (tmp_path / "runner.pyz").write_text("print('never')")
+    (tmp_path / "file").touch()
+    text = copies_script(str(tmp_path / "runner.pyz"), str(tmp_path / "file"), silent=silent)
+    done = subprocess.run(["bash"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "mkdir: " in done.stderr
+
+
 def test_job_script_without_a_python(tmp_path: Path) -> None:
     text = script(tmp_path).replace("/usr/", "/nowhere/").replace("module load", "true")
+    silent = job_script.render_job_script([], [], "runner.pyz", "plan.json", silent=True)
     fake = tmp_path / "python3"
     fake.write_text("#!/bin/sh\nexit 1\n")
     fake.chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    done = subprocess.run(
-        ["bash"], input=text, capture_output=True, text=True, env=env, check=False
-    )
-    assert done.returncode == job_script.NO_PYTHON_EXIT_CODE
-    assert done.stderr.startswith("prominence: no Python 3.6 or later was found on ")
+    for script_text, code in (
+        (text, job_script.NO_PYTHON_EXIT_CODE),
+        (silent.replace("/usr/", "/nowhere/"), 0),
+    ):
+        done = subprocess.run(
+            ["bash"], input=script_text, capture_output=True, text=True, env=env, check=False
+        )
+        assert done.returncode == code
+        assert done.stderr.startswith("prominence: no Python 3.6 or later was found on ")
 
 
 def test_plan(golden: Golden) -> None:
