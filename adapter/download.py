@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prominence_hpc.adapter.storage.base import Progress
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder, scratch_prefix
+from prominence_hpc.adapter.store.state_folder import REPORT_FILE, folder_of, scratch_prefix
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import ConflictError, NotFoundError, ProminenceError
 from prominence_hpc.wrappers.report import StoredObject
@@ -29,7 +29,7 @@ class Download:
 def find_downloads(
     workspace: Workspace, records: Sequence[JobRecord], folder: Path, *, folder_per_job: bool
 ) -> list[Download]:
-    """What these jobs left in storage, to be put into ``folder`` (or ``folder/ID``).
+    """What these jobs left in storage, to be put into ``folder`` (or :func:`own_folder` there).
 
     ConflictError for a job that has not ended; NotFoundError where none of them stored anything.
     """
@@ -38,12 +38,25 @@ def find_downloads(
         if not record.final:
             msg = f"Job {record.id} is {record.status}: its outputs are stored when it ends."
             raise ConflictError(msg)
-        into = folder / str(record.id) if folder_per_job else folder
+        into = folder / own_folder(workspace, record) if folder_per_job else folder
         found += downloads_of(workspace, record, into)
     if not found:
         raise NotFoundError(nothing_to_download(records))
     refuse_clashes(found)
     return found
+
+
+def own_folder(workspace: Workspace, record: JobRecord) -> Path:
+    """``ID``; of a workflow's job ``WORKFLOW_ID/JOB``, and of a factory's ``WORKFLOW_ID/JOB/INDEX``."""
+    if record.workflow is None:
+        return Path(str(record.id))
+    from prominence_hpc.adapter.workflows.descriptions import part_of
+
+    part = part_of(workspace.state, record)
+    # A name may hold slashes, and must not lead elsewhere.
+    names = [name for name in part.name.split("/") if name not in ("", ".", "..")]
+    own = Path(str(record.workflow), *names)
+    return own if record.copy is None else own / str(part.index(record.copy))
 
 
 def nothing_to_download(records: Sequence[JobRecord]) -> str:
@@ -58,7 +71,7 @@ def nothing_to_download(records: Sequence[JobRecord]) -> str:
 
 
 def downloads_of(workspace: Workspace, record: JobRecord, into: Path) -> list[Download]:
-    report = read_report(job_folder(workspace.state, record.id) / REPORT_FILE)
+    report = read_report(folder_of(workspace.state, record) / REPORT_FILE)
     stored = [item for output in report["outputs"] for item in output["objects"]] if report else []
     # A file that several outputs name ("a*.dat" and "a1.dat") is one object.
     objects = list({item["name"]: item for item in stored}.values())

@@ -17,7 +17,7 @@ from prominence_hpc.adapter.store.records import JobRecord, JobStatus
 from prominence_hpc.adapter.store.state_folder import (
     JOB_FILE,
     REPORT_FILE,
-    job_folder,
+    folder_of,
     scratch_prefix,
 )
 from prominence_hpc.adapter.store.store import Which
@@ -97,6 +97,10 @@ def update(
     messages = settle(workspace)
     if not records:
         return messages
+    if any(record.graph is not None and record.handle is None for record in records):
+        from prominence_hpc.adapter.workflows.graphs import adopt_graphs
+
+        adopt_graphs(workspace, records)
     current = workspace.store.get_many([record.id for record in records])
     refreshed = refresh(workspace.store, workspace.backend, current, now=time.time(), phases=phases)
     messages += renew_urls(workspace, refreshed.records, time.time())
@@ -107,7 +111,7 @@ def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[st
     """The contract's document about one job, and warnings."""
     listing = up_to_date(workspace, [job_id], phases=True)
     record = listing.records[0]
-    folder = job_folder(workspace.state, job_id)
+    folder = folder_of(workspace.state, record)
     prefix = scratch_prefix(record.uid)
     document = describe_job(
         record,
@@ -122,7 +126,11 @@ def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[st
 def submitted_document(workspace: Workspace, job_id: int) -> dict[str, Any]:
     """The description as it was submitted."""
     record = workspace.store.get(job_id)
-    path = job_folder(workspace.state, record.id) / JOB_FILE
+    if record.workflow is not None:
+        from prominence_hpc.adapter.workflows.descriptions import job_document
+
+        return job_document(workspace.state, record)
+    path = folder_of(workspace.state, record) / JOB_FILE
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -140,7 +148,7 @@ def read_stream(
     where there is no such attempt.
     """
     record = up_to_date(workspace, [job_id]).records[0]
-    folder = job_folder(workspace.state, job_id)
+    folder = folder_of(workspace.state, record)
     begun = record.started is not None or record.final
     if attempt is not None:
         path = stream_of_attempt(folder, job_id, attempt, stream, begun=begun)
@@ -171,6 +179,12 @@ def delete(workspace: Workspace, job_ids: Sequence[int]) -> list[str]:
     for record in listing.records:
         if record.final:
             msg = f"Job {record.id} has ended already: it is {record.status}."
+            raise ConflictError(msg)
+        if record.graph is not None and record.handle is None:
+            msg = (
+                f"Job {record.id} waits for other jobs of workflow {record.workflow} and is not in "
+                f"the queue yet; 'prominence delete {record.workflow}' ends the whole workflow."
+            )
             raise ConflictError(msg)
     return delete_jobs(workspace.store, workspace.backend, listing.records)
 

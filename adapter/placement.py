@@ -11,7 +11,7 @@ from prominence_hpc.adapter.spec.job import Job, Placement
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import Problem, SpecError
 
-__all__ = ["choose_site"]
+__all__ = ["choose_site", "satisfies"]
 
 Refuse = Callable[[SiteSettings], None]
 
@@ -33,7 +33,7 @@ def choose_site(config: Config, job: Job, site: str | None, refuse: Refuse) -> S
         return chosen
     known = _known_sites(config, placement, site)
     _refuse_unknown(placement, known)
-    candidates = [item for item in known.values() if _satisfies(item, placement)]
+    candidates = [item for item in known.values() if satisfies(item, placement)]
     if not candidates:
         raise SpecError([_nowhere(placement)])
     if site is not None:
@@ -76,7 +76,8 @@ def _unknown(key: str, what: str, names: tuple[str, ...], known: list[str]) -> I
             yield Problem(f"{_PATH}.{key}", f"there is no {what} {name!r} here; {there_are}")
 
 
-def _satisfies(site: SiteSettings, placement: Placement) -> bool:
+def satisfies(site: SiteSettings, placement: Placement) -> bool:
+    """Whether a site is among those that the placement requires."""
     sites, regions = placement.required_sites, placement.required_regions
     return (not sites or site.name in sites) and (not regions or site.region in regions)
 

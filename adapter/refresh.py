@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from prominence_hpc.adapter.cancellation import resend
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import job_folder
+from prominence_hpc.adapter.store.state_folder import folder_of
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.verdict import Evidence, Verdict, judge
 from prominence_hpc.backends.base import Backend, Cause, Condition, SchedulerState
@@ -27,6 +27,11 @@ _ABSENT = SchedulerState(condition=Condition.ABSENT)
 # Whatever the cause (no squeue on PATH, bindings that are not installed, a refusal), one site must
 # not hide the jobs of the others.
 _NO_ANSWER = (BackendError, ConfigError)
+_WAITS = SchedulerState(
+    condition=Condition.QUEUED, reason="Waiting for the jobs that it depends on"
+)
+_NOT_RUN = SchedulerState(condition=Condition.ENDED, cause=Cause.DEPENDENCY)
+_CANCELLED = SchedulerState(condition=Condition.ENDED, cause=Cause.CANCELLED)
 _GONE = frozenset({Condition.ENDED, Condition.ABSENT})
 
 
@@ -68,10 +73,23 @@ def refresh(
         found = _read_reports(store, [job for job in jobs if _report_matters(job, site, phases)])
         _ask_history(name, site, jobs, found, warnings)
         judged = {job.id: judge(_evidence(job, site, found.get(job.id), now)) for job in jobs}
+        judged |= _name_parents(store, jobs, judged)
         _keep(store, name, site, jobs, judged, now)
         warnings += resend(store, site.backend, _to_cancel(jobs, judged, site))
         verdicts.update(judged)
     return Refreshed([_updated(job, verdicts.get(job.id)) for job in records], warnings)
+
+
+def _name_parents(
+    store: Store, jobs: Sequence[JobRecord], judged: Mapping[int, Verdict]
+) -> dict[int, Verdict]:
+    """The verdicts on jobs that were not run, with what they have waited for in vain."""
+    unrun = [job for job in jobs if judged[job.id].not_run]
+    if not unrun:
+        return {}
+    from prominence_hpc.adapter.workflows.unrun import name_parents
+
+    return name_parents(store.workflows, unrun, judged)
 
 
 def _by_site(records: Iterable[JobRecord]) -> dict[str, list[JobRecord]]:
@@ -89,6 +107,7 @@ def _ask_queue(
     warnings: list[str],
 ) -> _Site:
     handles = [job.handle for job in jobs if job.handle is not None]
+    handles += {job.graph for job in jobs if job.handle is None and job.graph is not None}
     try:
         backend = backends(name)
     except ConfigError as error:
@@ -143,12 +162,23 @@ def _report_matters(job: JobRecord, site: _Site, phases: bool) -> bool:
 
 
 def _queue_state(job: JobRecord, queue: Mapping[str, SchedulerState]) -> SchedulerState:
-    # Without a handle: the scheduler has forgotten the job that it once ran.
-    return _ABSENT if job.handle is None else queue.get(job.handle, _ABSENT)
+    if job.handle is not None:
+        return queue.get(job.handle, _ABSENT)
+    if job.graph is not None:
+        return _not_begun(queue.get(job.graph, _ABSENT))
+    return _ABSENT  # the scheduler has forgotten the job that it once ran
+
+
+def _not_begun(graph: SchedulerState) -> SchedulerState:
+    """Of a job that the engine which runs its workflow has not given to the queue."""
+    if graph.condition in _GONE:
+        cancelled = graph.cause is Cause.CANCELLED
+        return _CANCELLED if cancelled else _NOT_RUN
+    return _WAITS
 
 
 def _read_reports(store: Store, jobs: Sequence[JobRecord]) -> dict[int, reports.Report]:
-    paths = [job_folder(store.state, job.id) / "report.json" for job in jobs]
+    paths = [folder_of(store.state, job) / "report.json" for job in jobs]
     if len(paths) <= _READ_IN_THREADS:
         found = [reports.read(path) for path in paths]
     else:
@@ -253,4 +283,5 @@ def _updated(job: JobRecord, verdict: Verdict | None) -> JobRecord:
         started=verdict.started,
         ended=verdict.ended,
         absent_since=verdict.absent_since,
+        task_failed=verdict.task_failed,
     )

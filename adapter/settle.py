@@ -11,7 +11,13 @@ __all__ = ["settle"]
 def settle(workspace: Workspace) -> list[str]:
     """Find or finish interrupted submissions; what the user is to be told of them.
 
-    Every command about jobs begins with this. Costs one look at the store where there are none.
+    Every command about jobs begins with this. Costs two looks at the store where there are none.
     """
-    recovered = recover(workspace.store, workspace.backend, now=time.time())
-    return list(dict.fromkeys(item.message for item in recovered if item.message))
+    now = time.time()
+    recovered = recover(workspace.store, workspace.backend, now=now)
+    messages = [item.message for item in recovered if item.message]
+    if workspace.store.workflows.unconfirmed():
+        from prominence_hpc.adapter.workflows.recover import recover_workflows
+
+        messages += recover_workflows(workspace, now=now)
+    return list(dict.fromkeys(messages))

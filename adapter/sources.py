@@ -49,6 +49,8 @@ class Places:
     sources: Mapping[str, Source]
     destinations: Mapping[tuple[str, str], plans.Destination]  # (kind, name)
     ca_certificates: str | None = None  # PEM text that the storage's URLs are verified against
+    # Names of objects with parameters in them: each job of the sweep has its own.
+    swept: frozenset[str] = frozenset()
 
 
 def uploaded_names(job: Job) -> list[str]:
@@ -181,6 +183,14 @@ def artifact_of(artifact: Artifact, places: Places, carrier: Carrier) -> plans.A
             name=artifact.url,
             filename=artifact_filename(artifact.url),
             source=artifact.url,
+            executable=artifact.executable,
+            mount=plan_mount,
+        )
+    if artifact.url in places.swept:
+        return plans.Artifact(
+            name=artifact.url,
+            filename=artifact_filename(artifact.url),
+            source="",
             executable=artifact.executable,
             mount=plan_mount,
         )

@@ -7,7 +7,7 @@ numbers) is handed in. Only the paths of things are known here, never their cont
 import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from types import MappingProxyType
@@ -29,8 +29,11 @@ from prominence_hpc.wrappers import plan as plans
 
 __all__ = [
     "Identity",
+    "Membership",
     "OutputObject",
+    "asked_of",
     "output_objects",
+    "submission_of",
     "translate",
 ]
 
@@ -52,6 +55,19 @@ class Identity:
     runner: Path
     email: str | None = None  # of its user, where it is known
     created: float = 0.0  # seconds since the epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """What makes a job one of a workflow, or with ``sweep`` many.
+
+    Locations of the sweep's objects are as object storage gives them.
+    """
+
+    workflow_id: int
+    name: str  # WORKFLOW/JOB
+    exit_code: plans.ExitCode
+    sweep: plans.Sweep | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,16 +113,37 @@ def translate(
     places: Places,
     site: SiteSettings,
     login_environment: Mapping[str, str] = MappingProxyType({}),
+    member: Membership | None = None,
 ) -> tuple[plans.Plan, Submission]:
     """The plan for the wrapper and the submission for the backend of ``site``.
 
     ``job`` has passed :func:`prominence_hpc.adapter.spec.honoured.refuse_unsupported`. Of
-    ``login_environment`` the job gets what the site forwards.
+    ``login_environment`` the job gets what the site forwards. A job of a workflow is ``member``.
     """
     carrier = Carrier(shared=shares_files(site))
     asked = asked_of(job, identity, site)
     plan = plan_of(job, identity, places, site, asked, carrier, login_environment)
-    return plan, submission_of(job, identity, site, asked, carrier)
+    if member is not None:
+        plan = as_member(plan, job, member, carrier)
+    return plan, submission_of(job, identity, site, asked, carrier, plan.name)
+
+
+def as_member(plan: plans.Plan, job: Job, member: Membership, carrier: Carrier) -> plans.Plan:
+    """The plan of a workflow's job; of a sweep's, commands are split once their values are known."""
+    plan = replace(
+        plan, name=member.name, workflow_id=member.workflow_id, exit_code=member.exit_code
+    )
+    if member.sweep is None:
+        return plan
+    objects = {
+        name: replace(item, source=carrier.source(item.source))
+        for name, item in member.sweep.objects.items()
+    }
+    tasks = tuple(
+        replace(task, command=None, command_line=described.cmd)
+        for task, described in zip(plan.tasks, job.tasks, strict=True)
+    )
+    return replace(plan, tasks=tasks, sweep=replace(member.sweep, objects=objects))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +245,12 @@ def forwarded(site: SiteSettings, login_environment: Mapping[str, str]) -> dict[
 
 
 def submission_of(
-    job: Job, identity: Identity, site: SiteSettings, asked: Asked, carrier: Carrier
+    job: Job,
+    identity: Identity,
+    site: SiteSettings,
+    asked: Asked,
+    carrier: Carrier,
+    name: str,
 ) -> Submission:
     """After :func:`plan_of`, which tells the carrier what must travel."""
     resources, per_cpu = asked.resources, asked.resources.memory_per_cpu
@@ -216,7 +258,7 @@ def submission_of(
     return Submission(
         tag=identity.tag,
         job_id=identity.job_id,
-        name=job.name,
+        name=name,
         labels=dict(job.labels),
         folder=identity.folder,
         runner=identity.runner,

@@ -51,6 +51,7 @@ _EXPLAINED: dict[Cause, tuple[JobStatus, str]] = {
     Cause.NODE_FAILURE: ("failed", "Compute node failed"),
     Cause.REFUSED: ("failed", "The scheduler could not start the job"),
     Cause.QUEUE_TIME: ("failed", "Maximum time in queue exceeded"),
+    Cause.DEPENDENCY: ("failed", "Not run: a job that it depends on has failed"),
 }
 # Holds that nobody will lift; any other may be.
 _TERMINAL_HOLDS = frozenset({Cause.WALLTIME, Cause.MEMORY, Cause.REFUSED})
@@ -91,6 +92,8 @@ class Verdict:
     started: float | None = None
     ended: float | None = None
     absent_since: float | None = None
+    not_run: bool = False  # what it was to wait for has not ended well
+    task_failed: bool = False  # the job is "completed", and a workflow takes it for failed
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -251,6 +254,7 @@ def _explained(evidence: Evidence, state: SchedulerState) -> Verdict:
         final=True,
         started=_start(evidence, state),
         ended=state.end_time or _last_sign(evidence) or evidence.now,
+        not_run=state.cause is Cause.DEPENDENCY,
     )
 
 
@@ -261,6 +265,7 @@ def _as_reported(evidence: Evidence, report: Report) -> Verdict:
         final=True,
         started=report["start_time"],
         ended=report["end_time"] or report["update_time"] or evidence.now,
+        task_failed=report.get("cause") == "task",
     )
 
 

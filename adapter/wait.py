@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from prominence_hpc.adapter.jobs import submitted_document, up_to_date
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
+from prominence_hpc.adapter.store.state_folder import REPORT_FILE, folder_of
 from prominence_hpc.adapter.watch import pause_seconds
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.wrappers import report as reports
@@ -63,7 +63,9 @@ def held(records: Sequence[JobRecord]) -> list[str]:
 
 def failed_tasks(workspace: Workspace, record: JobRecord) -> bool:
     """Whether a task of a finished job ended with anything but 0, and the job does not put up with it."""
-    report = reports.read(job_folder(workspace.state, record.id) / REPORT_FILE)
+    if record.workflow is not None:
+        return record.task_failed
+    report = reports.read(folder_of(workspace.state, record) / REPORT_FILE)
     if report is None or not reports.failed_tasks(report):
         return False
     policies = submitted_document(workspace, record.id).get("policies") or {}

@@ -65,6 +65,8 @@ class SiteSettings:
     command_timeout_seconds: float = 30.0  # one scheduler command or call
     # A command that goes on asking (watch, wait) lets at least this pass between two questions.
     poll_seconds: float = 0.5
+    # A workflow of more jobs than this is refused before anything is submitted.
+    largest_workflow: int = 100_000
     # Into running jobs. Slurm: which ways are tried, in this order; none: ssh, srun, and whichever
     # worked last is the first.
     shell: tuple[ShellWay, ...] = ()

@@ -1,33 +1,74 @@
-"""``prominence clone``: a job like one that there is already."""
+"""``prominence clone`` and ``rerun``: a job or workflow once more."""
+
+from typing import TYPE_CHECKING
 
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
-from prominence_hpc.cli.ids import JobReference
+from prominence_hpc.cli.ids import Reference, is_workflow
+from prominence_hpc.cli.output import warn
 
-__all__ = ["clone_command"]
+if TYPE_CHECKING:
+    from prominence_hpc.adapter.workspace import Workspace
+
+__all__ = ["clone_command", "rerun_command"]
 
 
-@click.command("clone", cls=JobReference)
+@click.command("clone", cls=Reference)
 @site_option
 @json_option
 @flag_options
-@click.argument("job_id", metavar="[job] ID", type=int)
-def clone_command(*, job_id: int, site: str | None, as_json: bool) -> None:
-    """Create a new job with the description of job ID, on the same site unless told otherwise.
+@click.argument("number", metavar="[job|workflow] ID", type=int)
+def clone_command(*, number: int, site: str | None, as_json: bool) -> None:
+    """Create a job or workflow like ID, on the same site unless told otherwise.
 
-    What the job names (image, artifacts) must be in object storage still.
+    What it names (images, artifacts) must be in object storage still.
     """
     from prominence_hpc.adapter.create import create_job
     from prominence_hpc.adapter.jobs import submitted_document
+    from prominence_hpc.cli.create import print_created, print_created_workflow
+
+    session = settled(site)
+    if is_workflow(session, number):
+        from prominence_hpc.adapter.workflows.rerun import clone_workflow
+
+        print_created_workflow(clone_workflow(session, number, site), as_json=as_json)
+        return
+    document = submitted_document(session, number)
+    chosen = site or session.store.get(number).site
+    print_created(create_job(session, document, chosen), as_json=as_json)
+
+
+@click.command("rerun", cls=Reference)
+@site_option
+@json_option
+@flag_options
+@click.argument("number", metavar="[workflow] ID", type=int)
+def rerun_command(*, number: int, site: str | None, as_json: bool) -> None:
+    """Run what of workflow ID failed or was not reached, as a new workflow.
+
+    What has succeeded is kept and not run again; 'prominence download' of the new workflow brings it too.
+    """
+    from prominence_hpc.adapter.workflows.rerun import rerun_workflow
+    from prominence_hpc.cli.create import print_created_workflow
+
+    session = settled(site)
+    if not is_workflow(session, number):
+        session.store.get(number)  # says that there is none
+        msg = f"{number} is a job: 'prominence clone {number}' runs it once more."
+        raise click.UsageError(msg)
+    record, warnings = rerun_workflow(session, number, site)
+    for message in warnings:
+        warn(message)
+    print_created_workflow(record, as_json=as_json)
+
+
+def settled(site: str | None) -> "Workspace":
+    """The workspace, once interrupted submissions have been seen to."""
     from prominence_hpc.adapter.settle import settle
-    from prominence_hpc.cli.create import print_created
-    from prominence_hpc.cli.output import warn
     from prominence_hpc.cli.session import workspace
 
     session = workspace(site)
     for message in settle(session):
         warn(message)
-    document = submitted_document(session, job_id)
-    chosen = site or session.store.get(job_id).site
-    print_created(create_job(session, document, chosen), as_json=as_json)
+    return session

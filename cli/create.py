@@ -11,8 +11,9 @@ from prominence_hpc.cli.output import print_json, warn
 if TYPE_CHECKING:
     from prominence_hpc.adapter.directory import PackedDirectory
     from prominence_hpc.adapter.store.records import JobRecord
+    from prominence_hpc.adapter.store.workflow_records import WorkflowRecord
 
-__all__ = ["create_command", "print_created"]
+__all__ = ["create_command", "print_created", "print_created_workflow"]
 
 
 @click.command("create")
@@ -133,6 +134,13 @@ def packed_directory(name: str, directory: Path) -> "PackedDirectory":
     from prominence_hpc.cli.progress import progress_bar
 
     return PackedDirectory(name=name, folder=directory, show=progress_bar)
+
+
+def print_created_workflow(record: "WorkflowRecord", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": record.id, "site": record.site, "jobs": record.total})
+    else:
+        click.echo(f"Workflow created with id {record.id}")
 
 
 def print_created(record: "JobRecord", *, as_json: bool) -> None:

@@ -1,36 +1,64 @@
 """``prominence delete`` and ``remove``."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option
-from prominence_hpc.cli.ids import JobReference
+from prominence_hpc.cli.ids import Reference, is_workflow
 from prominence_hpc.cli.output import print_json, warn
+
+if TYPE_CHECKING:
+    from prominence_hpc.adapter.workspace import Workspace
 
 __all__ = ["delete_command", "remove_command"]
 
 
-@click.command("delete", cls=JobReference)
+@click.command("delete", cls=Reference)
 @json_option
 @flag_options
-@click.argument("job_ids", metavar="[job] ID...", type=int, nargs=-1, required=True)
-def delete_command(*, job_ids: tuple[int, ...], as_json: bool) -> None:
-    """End jobs that wait or run."""
+@click.argument("numbers", metavar="[job|workflow] ID...", type=int, nargs=-1, required=True)
+def delete_command(*, numbers: tuple[int, ...], as_json: bool) -> None:
+    """End jobs that wait or run, or all of workflows."""
     from prominence_hpc.adapter.jobs import delete
     from prominence_hpc.cli.session import workspace
 
-    for warning in delete(workspace(), job_ids):
+    session = workspace()
+    workflows, jobs = parted(session, numbers)
+    warnings = delete(session, jobs) if jobs else []
+    for number in workflows:
+        from prominence_hpc.adapter.workflows.jobs import delete_workflow
+
+        warnings += delete_workflow(session, number)
+    for warning in warnings:
         warn(warning)
-    print_json({"deleted": list(job_ids)}) if as_json else click.echo("Success")
+    print_json({"deleted": list(numbers)}) if as_json else click.echo("Success")
 
 
-@click.command("remove", cls=JobReference)
+@click.command("remove", cls=Reference)
 @json_option
 @flag_options
-@click.argument("job_ids", metavar="[job] ID...", type=int, nargs=-1, required=True)
-def remove_command(*, job_ids: tuple[int, ...], as_json: bool) -> None:
-    """Take ended jobs that were left in the queue off the list."""
+@click.argument("numbers", metavar="[job|workflow] ID...", type=int, nargs=-1, required=True)
+def remove_command(*, numbers: tuple[int, ...], as_json: bool) -> None:
+    """Take ended jobs, or workflows, that were left in the queue off the list."""
     from prominence_hpc.adapter.jobs import remove
     from prominence_hpc.cli.session import workspace
 
-    remove(workspace(), job_ids)
-    print_json({"removed": list(job_ids)}) if as_json else click.echo("Job removed from queue")
+    session = workspace()
+    workflows, jobs = parted(session, numbers)
+    if jobs:
+        remove(session, jobs)
+    for number in workflows:
+        from prominence_hpc.adapter.workflows.jobs import remove_workflow
+
+        remove_workflow(session, number)
+    what = "Workflow" if workflows and not jobs else "Job"
+    print_json({"removed": list(numbers)}) if as_json else click.echo(f"{what} removed from queue")
+
+
+def parted(session: "Workspace", numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Workflows and jobs among these numbers, each once."""
+    once = list(dict.fromkeys(numbers))
+    workflows = [number for number in once if is_workflow(session, number)]
+    return workflows, [number for number in once if number not in workflows]

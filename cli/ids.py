@@ -1,18 +1,52 @@
-"""``describe job 12`` and ``describe 12`` are the same."""
+"""``describe job 12`` and ``describe 12`` are the same, and so are ``delete workflow 12`` and ``delete 12``.
+
+Jobs and workflows are numbered together, so that the word before a number is never needed.
+"""
+
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-__all__ = ["JobReference"]
+if TYPE_CHECKING:
+    from prominence_hpc.adapter.workspace import Workspace
+
+__all__ = ["JobReference", "Reference", "is_workflow"]
+
+Kind = Literal["job", "workflow"]
+
+_META = "prominence_hpc.cli.ids.kind"
 
 
 class JobReference(click.Command):
-    """A command whose arguments may begin with the word ``job``, as PROMINENCE's do."""
+    """A command about jobs: its arguments may begin with the word ``job``, as PROMINENCE's do."""
+
+    words: tuple[Kind, ...] = ("job",)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        words = [index for index, word in enumerate(args) if not word.startswith("-")]
-        if words and args[words[0]] == "workflow":
-            msg = "Workflows are not offered by this version; name a job."
+        at = [index for index, word in enumerate(args) if not word.startswith("-")]
+        word = args[at[0]] if at else ""
+        if word in self.words:
+            ctx.meta[_META] = word
+            args = args[: at[0]] + args[at[0] + 1 :]
+        elif word == "workflow":
+            msg = f"'prominence {self.name}' is about one job; name a job of the workflow."
             raise click.UsageError(msg, ctx)
-        if words and args[words[0]] == "job":
-            args = args[: words[0]] + args[words[0] + 1 :]
         return super().parse_args(ctx, args)
+
+
+class Reference(JobReference):
+    """A command about jobs and workflows: either word may come first."""
+
+    words = ("job", "workflow")
+
+
+def is_workflow(session: "Workspace", number: int) -> bool:
+    """Whether ``number`` is a workflow's; a usage error where the word before it says otherwise."""
+    kind = click.get_current_context().meta.get(_META)
+    found = session.store.workflows.exists(number)
+    if kind == "job" and found:
+        msg = f"{number} is a workflow, not a job."
+        raise click.UsageError(msg)
+    if kind == "workflow" and not found:
+        session.store.workflows.get(number)  # says that there is none
+    return found

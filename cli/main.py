@@ -23,6 +23,7 @@ COMMANDS = {
     "create": "create",
     "run": "run",
     "clone": "clone",
+    "rerun": "clone",
     "list": "list",
     "describe": "describe",
     "wait": "wait",

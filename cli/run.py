@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from prominence_hpc.cli.create import print_created
+from prominence_hpc.cli.create import print_created, print_created_workflow
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
 from prominence_hpc.cli.output import print_json, warn
 
@@ -18,10 +18,9 @@ __all__ = ["run_command"]
 @flag_options
 @click.argument("file", metavar="FILE|URL")
 def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) -> None:
-    """Create the job described in FILE or at URL, in JSON or YAML.
+    """Create the job or workflow described in FILE or at URL, in JSON or YAML.
 
-    A workflow is checked whole by --dry-run, which prints each of its jobs; this version does not
-    run it.
+    A workflow is checked whole before anything is submitted.
     """
     from prominence_hpc.adapter.spec.job_file import read_description
 
@@ -36,6 +35,11 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
     session = workspace(site)
     for message in settle(session):
         warn(message)
+    if "jobs" in document:
+        from prominence_hpc.adapter.workflows.create import create_workflow
+
+        print_created_workflow(create_workflow(session, document, site), as_json=as_json)
+        return
     print_created(create_job(session, document, site), as_json=as_json)
 
 

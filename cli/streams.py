@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 import click
 
 from prominence_hpc.cli.flags import flag_options
-from prominence_hpc.cli.ids import JobReference
+from prominence_hpc.cli.ids import JobReference, Reference, is_workflow
 from prominence_hpc.cli.output import warn
 from prominence_hpc.errors import UsageError
 
 if TYPE_CHECKING:
     from prominence_hpc.adapter.remote.follow import LogName
+    from prominence_hpc.adapter.workspace import Workspace
     from prominence_hpc.backends.base import Stream
 
 __all__ = ["logs_command", "stderr_command", "stdout_command"]
 
 
+id_argument = click.argument("number", metavar="[job|workflow] ID", type=int)
+job_argument = click.argument("job", metavar="[JOB", required=False)
+index_argument = click.argument("index", metavar="[INDEX]]", type=int, required=False)
 tail_option = click.option(
     "-t", "--tail", is_flag=True, help="Go on as the job writes, until it has ended."
 )
@@ -31,30 +35,82 @@ attempt_option = click.option(
 )
 
 
-@click.command("stdout", cls=JobReference)
+@click.command("stdout", cls=Reference)
 @tail_option
 @node_option
 @attempt_option
 @flag_options
-@click.argument("job_id", metavar="[job] ID", type=int)
-def stdout_command(*, job_id: int, tail: bool, node: int, attempt: int | None) -> None:
-    """Print what a job's tasks have written to standard output, while it runs or after."""
-    print_stream(job_id, "stdout", tail=tail, node=node, attempt=attempt)
+@id_argument
+@job_argument
+@index_argument
+def stdout_command(
+    *,
+    number: int,
+    job: str | None,
+    index: int | None,
+    tail: bool,
+    node: int,
+    attempt: int | None,
+) -> None:
+    """Print what a job's tasks have written to standard output, while it runs or after.
+
+    ID is a job's; or a workflow's, and JOB the name of one of its jobs, with INDEX where a factory
+    makes it.
+    """
+    session, job_id = found_job(number, job, index)
+    print_stream(session, job_id, "stdout", tail=tail, node=node, attempt=attempt)
 
 
-@click.command("stderr", cls=JobReference)
+@click.command("stderr", cls=Reference)
 @tail_option
 @node_option
 @attempt_option
 @flag_options
-@click.argument("job_id", metavar="[job] ID", type=int)
-def stderr_command(*, job_id: int, tail: bool, node: int, attempt: int | None) -> None:
-    """Print what a job's tasks have written to standard error, while it runs or after."""
-    print_stream(job_id, "stderr", tail=tail, node=node, attempt=attempt)
+@id_argument
+@job_argument
+@index_argument
+def stderr_command(
+    *,
+    number: int,
+    job: str | None,
+    index: int | None,
+    tail: bool,
+    node: int,
+    attempt: int | None,
+) -> None:
+    """Print what a job's tasks have written to standard error, while it runs or after.
+
+    ID is a job's; or a workflow's, and JOB the name of one of its jobs, with INDEX where a factory
+    makes it.
+    """
+    session, job_id = found_job(number, job, index)
+    print_stream(session, job_id, "stderr", tail=tail, node=node, attempt=attempt)
+
+
+def found_job(number: int, job: str | None, index: int | None) -> "tuple[Workspace, int]":
+    """The workspace, and the job that is meant."""
+    from prominence_hpc.cli.session import workspace
+
+    session = workspace()
+    if is_workflow(session, number):
+        from prominence_hpc.adapter.workflows.jobs import find_job
+
+        return session, find_job(session, number, job, index)
+    if job is not None:
+        session.store.get(number)  # says that there is none
+        msg = f"{number} is a job: nothing comes after it but options."
+        raise UsageError(msg)
+    return session, number
 
 
 def print_stream(
-    job_id: int, stream: "Stream", *, tail: bool, node: int, attempt: int | None
+    session: "Workspace",
+    job_id: int,
+    stream: "Stream",
+    *,
+    tail: bool,
+    node: int,
+    attempt: int | None,
 ) -> None:
     """Bytes as they are: a job's output need not be text."""
     if tail and attempt is not None:
@@ -62,10 +118,8 @@ def print_stream(
         raise UsageError(msg)
     from prominence_hpc.adapter.jobs import read_stream
     from prominence_hpc.adapter.remote.follow import check_node_of_streams, follow, nodes_of, so_far
-    from prominence_hpc.cli.session import workspace
     from prominence_hpc.cli.terminal import ending_by_signals
 
-    session = workspace()
     check_node_of_streams(session, job_id, node)
     if tail:
         with ending_by_signals():

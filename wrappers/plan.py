@@ -15,6 +15,7 @@ __all__ = [
     "PLAN_VERSION",
     "Artifact",
     "Destination",
+    "ExitCode",
     "Image",
     "InputFile",
     "Mount",
@@ -32,6 +33,7 @@ __all__ = [
 PLAN_VERSION = 1
 
 TaskType = Literal["basic", "sidecar", "openmpi", "mpich", "intelmpi"]
+ExitCode = Literal["plain", "strict", "silent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +241,7 @@ class Plan:
     # How the wrapper's exit code tells of the job: "plain": a task's failure is none of the job's;
     # "strict": it is one (code 13), for schedulers that decide by the code what is run next;
     # "silent": always 0, but for another attempt, where whoever decides reads the reports.
-    exit_code: Literal["plain", "strict", "silent"] = "plain"
+    exit_code: ExitCode = "plain"
     sweep: Sweep | None = None
 
 

@@ -32,6 +32,7 @@ SECRETS = frozenset({"secret_access_key", "session_token"})
 # Least and greatest, of keys that are not free.
 _RANGES: Mapping[str, tuple[float, float]] = {
     "image_cache_gb": (0, float("inf")),
+    "largest_workflow": (1, float("inf")),
     "staging_minutes": (0, float("inf")),
     "command_timeout_seconds": (1, 3600),
     "poll_seconds": (0, 3600),

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from prominence_hpc.adapter.remote.reach import visit_job
 from prominence_hpc.adapter.remote.target import check_node
 from prominence_hpc.adapter.remote.visit import Visit
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import REPORT_FILE, job_folder
+from prominence_hpc.adapter.store.state_folder import REPORT_FILE, folder_of
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Backend, Condition
 from prominence_hpc.backends.job_folder import node_folder
@@ -134,9 +135,9 @@ class Following:
     def __post_init__(self) -> None:
         self.kept = max(kept_attempts(self.folder), default=0)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        return job_folder(self.workspace.state, self.job_id)
+        return folder_of(self.workspace.state, self.workspace.store.get(self.job_id))
 
     def path(self, name: LogName) -> Path:
         return node_folder(self.folder, self.node) / name

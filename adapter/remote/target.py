@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import job_folder
+from prominence_hpc.adapter.store.state_folder import folder_of
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Backend, Condition
 from prominence_hpc.errors import ConflictError, UsageError
@@ -57,7 +57,7 @@ def _target(
         handle=handle,
         node=node,
         node_number=node_number,
-        folder=job_folder(workspace.state, record.id),
+        folder=folder_of(workspace.state, record),
     )
 
 

@@ -59,10 +59,7 @@ def decode_job(document: object) -> Job:
     Raises SpecError with every problem in it. No other exception, whatever the document.
     """
     if isinstance(document, dict) and "jobs" in document:
-        message = (
-            "workflows are checked by 'prominence run --dry-run' and not run by this version; "
-            "run each of the jobs by itself"
-        )
+        message = "is a key of workflows, and this must be one job"
         raise SpecError([Problem("jobs", message)])
     place = Place()
     job: Job = read_job(document, place)

@@ -5,7 +5,15 @@ from fractions import Fraction
 
 from prominence_hpc.adapter.spec.workflow import Factory, ParameterSweep, Repeat, SweepParameter
 
-__all__ = ["exact", "point", "points", "size", "sweep_parameter"]
+__all__ = [
+    "exact",
+    "parameter_names",
+    "parameter_values",
+    "point",
+    "points",
+    "size",
+    "sweep_parameter",
+]
 
 
 def exact(number: float) -> Fraction:
@@ -46,6 +54,25 @@ def size(factory: Factory) -> int:
             product *= parameter.count
         return product
     return len(factory.parameters[0].values) if factory.parameters else 0
+
+
+def parameter_names(factory: Factory) -> tuple[str, ...]:
+    """What ``$name`` may be in its jobs."""
+    if isinstance(factory, Repeat):
+        return ()
+    return tuple(parameter.name for parameter in factory.parameters)
+
+
+def parameter_values(factory: Factory) -> dict[str, tuple[str, ...]]:
+    """All values of each parameter, as text: of a sweep those that are combined, of a zip one for each job."""
+    if isinstance(factory, Repeat):
+        return {}
+    if isinstance(factory, ParameterSweep):
+        return {
+            parameter.name: tuple(value(parameter, place) for place in range(parameter.count))
+            for parameter in factory.parameters
+        }
+    return {parameter.name: parameter.values for parameter in factory.parameters}
 
 
 def point(factory: Factory, index: int) -> dict[str, str]:

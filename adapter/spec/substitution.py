@@ -1,10 +1,10 @@
 """``$name`` and ``${name}`` of a factory's parameters, replaced where the contract says so. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-__all__ = ["replace", "substituted"]
+__all__ = ["mentions", "replace", "substituted"]
 
 NAME = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
@@ -16,6 +16,15 @@ def replace(text: str, values: Mapping[str, str]) -> str:
     'run 1 2c $ab $HOME'
     """
     return NAME.sub(lambda match: values.get(match[1] or match[2], match[0]), text)
+
+
+def mentions(text: str, names: Collection[str]) -> bool:
+    """Whether one of these parameters would be put into ``text``.
+
+    >>> mentions("in-${a}.txt", ["a"]), mentions("$ab", ["a"])
+    (True, False)
+    """
+    return any((match[1] or match[2]) in names for match in NAME.finditer(text))
 
 
 def substituted(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from prominence_hpc.adapter.spec.factories import points
 from prominence_hpc.adapter.spec.substitution import substituted
 from prominence_hpc.adapter.spec.workflow import Workflow
 
-__all__ = ["WorkflowJob", "describe_jobs", "jobs_of"]
+__all__ = ["WorkflowJob", "describe_jobs", "full_name", "jobs_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ def jobs_of(workflow: Workflow) -> Iterator[WorkflowJob]:
     """Every job, in the order of the description; those of a factory in order of their index."""
     made_by = {name: factory for factory in workflow.factories for name in factory.jobs}
     for job in workflow.jobs:
-        full = f"{workflow.name}/{job.name}"
+        full = full_name(workflow.name, job.name)
         factory = made_by.get(job.name)
         if factory is None:
             yield WorkflowJob(name=full, parameters={}, document=dict(job.document))
@@ -35,6 +35,11 @@ def jobs_of(workflow: Workflow) -> Iterator[WorkflowJob]:
                 parameters=values,
                 document=substituted(job.document, values),
             )
+
+
+def full_name(workflow: str, job: str) -> str:
+    """How a job of a workflow is called among all jobs; ``JOB`` where the workflow has no name."""
+    return f"{workflow}/{job}" if workflow else job
 
 
 def describe_jobs(workflow: Workflow) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from prominence_hpc.adapter.store.claims import Claim
 
-__all__ = ["COLUMNS", "JobRecord", "JobStatus", "SubmissionState", "decode"]
+__all__ = ["COLUMNS", "JobRecord", "JobStatus", "SubmissionState", "decode", "labels_of"]
 
 JobStatus = Literal["idle", "running", "completed", "failed", "deleted", "killed"]
 SubmissionState = Literal["intent", "submitted"]
@@ -43,13 +43,27 @@ class JobRecord:
     ended: float | None
     seen: float | None  # last time the site's scheduler answered, once the job was there
     claim: Claim | None  # who is submitting it
+    # Of a job of a workflow: which part of it, and which of the part's copies, from 0 (None: the only one).
+    workflow: int | None = None
+    part: int | None = None
+    copy: int | None = None
+    task_failed: bool = False  # "completed", but for the exit code of a task
+    # The engine's own id of the workflow, where it runs workflows. Until its scheduler has been given the job,
+    # ``handle`` is None.
+    graph: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended as those who wait for it need it."""
+        return self.status == "completed" and not self.task_failed
 
 
 COLUMNS = (
     "id, uid, tag, site, backend, name, image, command, labels, created, state, handle,"
     " absent_since, deleted, cancelled, removed, leave_in_queue, status, status_reason, final,"
     " started, ended, (SELECT time FROM answers WHERE answers.site = jobs.site),"
-    " claim_host, claim_pid, claim_start, claim_time"
+    " claim_host, claim_pid, claim_start, claim_time, workflow, part, copy, task_failed,"
+    " (SELECT workflows.handle FROM workflows WHERE workflows.id = jobs.workflow)"
 )
 
 
@@ -83,6 +97,11 @@ def decode(row: tuple[Any, ...]) -> JobRecord:
         pid,
         process_start,
         claimed,
+        workflow,
+        part,
+        copy,
+        task_failed,
+        graph,
     ) = row
     return JobRecord(
         id=job_id,
@@ -93,7 +112,7 @@ def decode(row: tuple[Any, ...]) -> JobRecord:
         name=name,
         image=image,
         command=command,
-        labels=_labels(labels),
+        labels=labels_of(labels),
         created=created,
         state=state,
         handle=handle,
@@ -109,10 +128,16 @@ def decode(row: tuple[Any, ...]) -> JobRecord:
         ended=ended,
         seen=answered if answered is not None and answered >= created else None,
         claim=None if host is None else Claim(host, pid, process_start, claimed),
+        workflow=workflow,
+        part=part,
+        copy=copy,
+        task_failed=bool(task_failed),
+        graph=graph,
     )
 
 
-def _labels(text: str) -> Mapping[str, str]:
+def labels_of(text: str) -> Mapping[str, str]:
+    """The labels in a column of them."""
     if text == "{}":
         return {}
     import json  # not needed for the jobs of those who use no labels

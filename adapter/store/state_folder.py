@@ -7,18 +7,27 @@ folders are 0700 and the files 0600: plans hold presigned URLs, which are bearer
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prominence_hpc.errors import ConfigError, ConflictError
+
+if TYPE_CHECKING:
+    from prominence_hpc.adapter.store.records import JobRecord
 
 __all__ = [
     "JOB_FILE",
     "PLAN_FILE",
     "REPORT_FILE",
+    "WORKFLOW_FILE",
+    "folder_of",
     "job_folder",
     "make_job_folder",
+    "make_new_folder",
     "make_private",
+    "part_folder",
     "scratch_prefix",
     "state_folder",
+    "workflow_folder",
     "write_private",
 ]
 
@@ -26,6 +35,8 @@ __all__ = [
 JOB_FILE = "job.json"  # the description as submitted
 PLAN_FILE = "plan.json"
 REPORT_FILE = "report.json"
+# In a workflow's folder: the description as submitted, written when all else is there.
+WORKFLOW_FILE = "workflow.json"
 
 # A folder of 100,000 entries is slow to list and to search on many shared file systems.
 JOBS_PER_SHARD = 1000
@@ -75,6 +86,24 @@ def job_folder(state: Path, job_id: int) -> Path:
     return state / "jobs" / f"{job_id // JOBS_PER_SHARD:04d}" / str(job_id)
 
 
+def workflow_folder(state: Path, workflow_id: int) -> Path:
+    """Where the files of one workflow are, whether it exists or not."""
+    return state / "workflows" / f"{workflow_id // JOBS_PER_SHARD:04d}" / str(workflow_id)
+
+
+def part_folder(state: Path, workflow_id: int, number: int) -> Path:
+    """Where the plan of a part of a workflow is, and below it what its jobs leave."""
+    return workflow_folder(state, workflow_id) / str(number)
+
+
+def folder_of(state: Path, record: "JobRecord") -> Path:
+    """Where the files of a recorded job are; of a copy that has not begun there are none."""
+    if record.workflow is None or record.part is None:
+        return job_folder(state, record.id)
+    folder = part_folder(state, record.workflow, record.part)
+    return folder if record.copy is None else folder / str(record.copy)
+
+
 def scratch_prefix(uid: str) -> str:
     """Where a job's outputs lie in object storage."""
     return f"scratch/{uid}/"
@@ -83,16 +112,21 @@ def scratch_prefix(uid: str) -> str:
 def make_job_folder(state: Path, job_id: int) -> Path:
     """Make the folder of a new job; ConflictError where there is one, as ids are never used twice."""
     folder = job_folder(state, job_id)
+    make_new_folder(folder, f"job {job_id}")
+    return folder
+
+
+def make_new_folder(folder: Path, owner: str) -> None:
+    """Make the folder of a new job or workflow; ConflictError where there is one already."""
     make_private(folder.parent)
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError as error:
         msg = (
-            f"The folder {folder} of the new job {job_id} exists already: the job store is older "
-            f"than the folders beside it; move {state / 'jobs'} out of the way."
+            f"The folder {folder} of the new {owner} exists already: the job store is older "
+            f"than the folders beside it; move {folder.parent.parent} out of the way."
         )
         raise ConflictError(msg) from error
-    return folder
 
 
 def make_private(folder: Path) -> None:

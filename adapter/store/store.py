@@ -8,6 +8,7 @@ returns; where it raises, nothing of it is. The file itself is :mod:`.database`'
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -21,6 +22,7 @@ from prominence_hpc.errors import NotFoundError
 if TYPE_CHECKING:
     import sqlite3
 
+    from prominence_hpc.adapter.store.workflows import Workflows
     from prominence_hpc.adapter.verdict import Verdict
 
 __all__ = ["Store", "Which"]
@@ -61,6 +63,13 @@ class Store:
     def close(self) -> None:
         """Close the file; a later call opens it again."""
         self._database.close()
+
+    @cached_property
+    def workflows(self) -> "Workflows":
+        """The workflows, whose jobs are among this store's."""
+        from prominence_hpc.adapter.store.workflows import Workflows  # most commands need none
+
+        return Workflows(self._database)
 
     # Jobs come and go
 
@@ -194,9 +203,18 @@ class Store:
         with self._database.writing() as connection:
             connection.executemany(
                 "UPDATE jobs SET status = ?, status_reason = ?, final = ?, started = ?, ended = ?,"
-                " absent_since = ? WHERE id = ? AND final = 0",
+                " absent_since = ?, task_failed = ? WHERE id = ? AND final = 0",
                 [
-                    (v.status, v.reason, int(v.final), v.started, v.ended, v.absent_since, job_id)
+                    (
+                        v.status,
+                        v.reason,
+                        int(v.final),
+                        v.started,
+                        v.ended,
+                        v.absent_since,
+                        int(v.task_failed),
+                        job_id,
+                    )
                     for job_id, v in verdicts
                 ],
             )

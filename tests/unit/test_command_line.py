@@ -79,15 +79,17 @@ def test_ids_that_no_job_can_have(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (4, f"prominence: There is no job {text}.\n")
 
 
-def test_workflows_are_refused_by_name(tmp_path: Path) -> None:
-    for arguments in (
-        ("list", "workflows"),
-        ("describe", "workflow", "1"),
-        ("delete", "workflow", "1"),
-    ):
+def test_a_workflow_that_there_is_not(tmp_path: Path) -> None:
+    for command in ("delete", "remove", "download", "clone", "rerun", "stdout"):
+        done = run(command, "workflow", "1", home=tmp_path)
+        assert (done.returncode, done.stderr) == (4, "prominence: There is no workflow 1.\n")
+
+
+def test_a_command_about_one_job_takes_no_workflow(tmp_path: Path) -> None:
+    for arguments in (("logs", "workflow", "1"), ("snapshot", "workflow", "1", "x")):
         done = run(*arguments, home=tmp_path)
         assert done.returncode == 2
-        assert "version" in done.stderr
+        assert "is about one job; name a job of the workflow" in done.stderr
 
 
 def test_a_site_that_there_is_not(tmp_path: Path) -> None:

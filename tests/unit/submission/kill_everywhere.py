@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import SETTLE_SECONDS, recover, submit_job
 from tests.unit.submission.fake_scheduler import FakeBackend, intend
+
+Engine = TypeVar("Engine", bound=FakeBackend)
 
 # Where something outside the process is changed; not where rows are decoded.
 OURS = ("store.py", "database.py", "submission.py", "state_folder.py", "fake_scheduler.py")
@@ -62,7 +64,11 @@ def main(scenario: str, folder: Path) -> None:
 
 
 def killed_at(
-    line: int, action: Callable[[Path, FakeBackend], None], state: Path, backend: FakeBackend
+    line: int,
+    action: Callable[[Path, Engine], None],
+    state: Path,
+    backend: Engine,
+    ours: tuple[str, ...] = OURS,
 ) -> str | None:
     """Run ``action`` in a child that dies before its Nth line of ours; where that was, or None.
 
@@ -71,7 +77,7 @@ def killed_at(
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        sys.settrace(Killer(line, writing))
+        sys.settrace(Killer(line, writing, ours))
         action(state, backend)
         os._exit(0)
     os.close(writing)
@@ -88,13 +94,14 @@ def killed_at(
 class Killer:
     """A trace function that counts lines of ours and kills its own process at the last."""
 
-    def __init__(self, line: int, report: int) -> None:
+    def __init__(self, line: int, report: int, ours: tuple[str, ...]) -> None:
+        self.ours = ours
         self.left = line
         self.report = report
         self.seen: set[tuple[str, int]] = set()
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
-        if not frame.f_code.co_filename.endswith(OURS):
+        if not frame.f_code.co_filename.endswith(self.ours):
             return None
         place = (frame.f_code.co_filename, frame.f_lineno)
         if event == "line" and place not in self.seen:

@@ -1,0 +1,453 @@
+"""The record of every workflow: questions and changes, each one short transaction.
+
+What is raised is as :mod:`.store` says. A workflow's jobs are ordinary jobs there; what is told here
+of many jobs at once is told in a statement or two, however many they are.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prominence_hpc.adapter.store import schema
+from prominence_hpc.adapter.store.claims import claim_of_this_process, is_abandoned
+from prominence_hpc.adapter.store.database import Database
+from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, decode
+from prominence_hpc.adapter.store.workflow_records import (
+    BATCH_COLUMNS,
+    PART_COLUMNS,
+    TALLY_COLUMNS,
+    WORKFLOW_COLUMNS,
+    BatchRecord,
+    PartRecord,
+    Tally,
+    WorkflowRecord,
+    decode_batch,
+    decode_part,
+    decode_tally,
+    decode_workflow,
+)
+from prominence_hpc.errors import NotFoundError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["NewPart", "Workflows"]
+
+_CLAIM = ("claim_host", "claim_pid", "claim_start", "claim_time")
+_NO_CLAIM = ", ".join(f"{column} = NULL" for column in _CLAIM)
+
+# SQLite's integers have 64 bits, sign included.
+_IDS = 1 << 63
+
+# A job as a list shows it: its name, image and command.
+Shown = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPart:
+    """What is recorded of a part; ``jobs`` yields what a list shows of each of its ``size`` jobs."""
+
+    name: str
+    size: int
+    swept: bool
+    parents: tuple[int, ...]
+    slices: tuple[tuple[int, int], ...]  # (first, count) of each batch
+    labels: Mapping[str, str]
+    leave_in_queue: bool
+    jobs: Callable[[], Iterator[Shown]]
+
+
+class Workflows:
+    """The workflows of one state folder."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Workflows come and go
+
+    def create_intent(
+        self,
+        parts: Sequence[NewPart],
+        *,
+        site: str,
+        backend: str,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        leave_in_queue: bool = False,
+        rerun_of: int | None = None,
+        now: float | None = None,
+    ) -> WorkflowRecord:
+        """A new workflow that this process is about to submit, with all of its jobs, in one transaction."""
+        now = time.time() if now is None else now
+        claim = claim_of_this_process(now)
+        total = sum(part.size for part in parts)
+        with self._database.writing() as connection:
+            workflow_id = _take_ids(connection, 1 + total)
+            values = {
+                "id": workflow_id,
+                "tag": os.urandom(16).hex(),
+                "site": site,
+                "backend": backend,
+                "name": name,
+                "labels": json.dumps(dict(labels or {})),
+                "created": now,
+                "total": total,
+                "rerun_of": rerun_of,
+                "leave_in_queue": int(leave_in_queue),
+                **dict(zip(_CLAIM, (claim.host, claim.pid, claim.process_start, now), strict=True)),
+            }
+            _insert(connection, "workflows", [values])
+            _label(connection, labels or {}, [workflow_id])
+            first_job = workflow_id + 1
+            for number, part in enumerate(parts):
+                _add_part(connection, values, number, part, first_job)
+                first_job += part.size
+            return _one(connection, workflow_id)
+
+    def forget(self, workflow_id: int) -> None:
+        """Remove all rows of a workflow of which nothing was submitted, or all is taken back."""
+        with self._database.writing() as connection:
+            ours = "(SELECT id FROM jobs WHERE workflow = ?)"
+            connection.execute(f"DELETE FROM labels WHERE job IN {ours}", (workflow_id,))
+            connection.execute("DELETE FROM labels WHERE job = ?", (workflow_id,))
+            for table, column in (
+                ("jobs", "workflow"),
+                ("batches", "workflow"),
+                ("parts", "workflow"),
+                ("workflows", "id"),
+            ):
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (workflow_id,))
+
+    # Submission
+
+    def claim_abandoned(self, now: float) -> list[WorkflowRecord]:
+        """Take over, in one transaction, every unfinished submission that nobody is at."""
+        if not any(is_abandoned(record.claim, now) for record in self.unconfirmed()):
+            return []  # the ordinary case, without a lock
+        claim = claim_of_this_process(now)
+        with self._database.writing() as connection:
+            found = _workflows(connection, f"WHERE {schema.OPEN} ORDER BY id")
+            ids = [record.id for record in found if is_abandoned(record.claim, now)]
+            connection.executemany(
+                f"UPDATE workflows SET {' = ?, '.join(_CLAIM)} = ? WHERE id = ?",
+                [(claim.host, claim.pid, claim.process_start, now, number) for number in ids],
+            )
+            return [_one(connection, number) for number in ids]
+
+    def unconfirmed(self) -> list[WorkflowRecord]:
+        """Workflows that are not known to be with the scheduler as wholes, in order of id."""
+        with self._database.reading() as connection:
+            return _workflows(connection, f"WHERE {schema.OPEN} ORDER BY id")
+
+    def begin_attempt(self, workflow_id: int) -> bool:
+        """Confirm that this process may go on submitting; False where another took it over."""
+        ours = claim_of_this_process(time.time())
+        with self._database.writing() as connection:
+            updated = connection.execute(
+                "UPDATE workflows SET claim_time = ?, absent_since = NULL WHERE id = ?"
+                " AND state = 'intent' AND claim_host = ? AND claim_pid = ? AND claim_start = ?",
+                (ours.time, workflow_id, ours.host, ours.pid, ours.process_start),
+            )
+            return updated.rowcount == 1
+
+    def release(self, workflow_id: int, *, absent_since: float | None = None) -> None:
+        """Give up our claim; ``absent_since`` is as :meth:`.Store.release` has it."""
+        with self._database.writing() as connection:
+            connection.execute(
+                f"UPDATE workflows SET {_NO_CLAIM}, absent_since = COALESCE(absent_since, ?)"
+                " WHERE id = ? AND state = 'intent'",
+                (absent_since, workflow_id),
+            )
+
+    def record_batches(
+        self,
+        workflow_id: int,
+        handles: Mapping[int, str],
+        copy_handle: Callable[[str, int], str],
+    ) -> None:
+        """The scheduler has these batches, by id; the first handle that is recorded of one stays."""
+        batches = [item for item in self.batches(workflow_id) if item.id in handles]
+        with self._database.writing() as connection:
+            for batch in batches:
+                handle = handles[batch.id]
+                recorded = connection.execute(
+                    "UPDATE batches SET state = 'submitted', handle = ?"
+                    " WHERE id = ? AND handle IS NULL",
+                    (handle, batch.id),
+                )
+                if recorded.rowcount:
+                    _hand_over(connection, batch, handle, copy_handle)
+
+    def record_submitted(self, workflow_id: int, handle: str | None = None) -> None:
+        """All of it is with the scheduler: every batch, or the whole at once under ``handle``."""
+        with self._database.writing() as connection:
+            connection.execute(
+                f"UPDATE workflows SET state = 'submitted', handle = ?, absent_since = NULL,"
+                f" {_NO_CLAIM} WHERE id = ? AND state = 'intent'",
+                (handle, workflow_id),
+            )
+            if handle is not None:
+                for table in ("batches", "jobs"):
+                    connection.execute(
+                        f"UPDATE {table} SET state = 'submitted' WHERE workflow = ?"
+                        " AND state = 'intent'",
+                        (workflow_id,),
+                    )
+
+    def skip(self, batch: BatchRecord, reason: str, now: float) -> None:
+        """This batch is never handed over: its jobs have failed, for this reason."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE batches SET state = 'skipped' WHERE id = ?", (batch.id,))
+            where, values = _jobs_of(batch)
+            connection.execute(
+                "UPDATE jobs SET state = 'submitted', final = 1, ended = ?, status_reason = ?,"
+                f" status = CASE deleted WHEN 1 THEN 'deleted' ELSE 'failed' END {where}"
+                " AND final = 0",
+                (now, reason, *values),
+            )
+
+    def record_forgotten(self, batch: BatchRecord) -> None:
+        """This batch has run, but the scheduler has forgotten under which id."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE batches SET state = 'submitted' WHERE id = ?", (batch.id,))
+            where, values = _jobs_of(batch)
+            connection.execute(f"UPDATE jobs SET state = 'submitted' {where}", values)
+
+    # What the user wants
+
+    def mark_deleted(self, workflow_id: int) -> None:
+        """The user wants all of it ended; jobs that have ended stay as they are."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE workflows SET deleted = 1 WHERE id = ?", (workflow_id,))
+            connection.execute(
+                "UPDATE jobs SET deleted = 1 WHERE workflow = ? AND final = 0", (workflow_id,)
+            )
+
+    def mark_cancelled(self, workflow_id: int) -> None:
+        """The scheduler has been told to end all of it."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE jobs SET cancelled = 1 WHERE workflow = ? AND deleted = 1", (workflow_id,)
+            )
+
+    def mark_removed(self, workflow_id: int) -> None:
+        """Take it, and its jobs, off the list of what was left in the queue."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE workflows SET removed = 1 WHERE id = ?", (workflow_id,))
+            connection.execute("UPDATE jobs SET removed = 1 WHERE workflow = ?", (workflow_id,))
+
+    # Questions
+
+    def exists(self, workflow_id: int) -> bool:
+        """Whether this is the number of a workflow."""
+        if not 0 < workflow_id < _IDS:
+            return False
+        with self._database.reading() as connection:
+            return bool(_workflows(connection, "WHERE id = ?", (workflow_id,)))
+
+    def get(self, workflow_id: int) -> WorkflowRecord:
+        """One workflow; NotFoundError where there is none."""
+        if not 0 < workflow_id < _IDS:
+            raise _none(workflow_id)
+        with self._database.reading() as connection:
+            return _one(connection, workflow_id)
+
+    def select(
+        self,
+        *,
+        last: int | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> list[WorkflowRecord]:
+        """Workflows that meet every condition, in order of id; as :meth:`.Store.select`."""
+        terms, values = ["1"], list[Any]()
+        if name is not None:
+            terms.append("name GLOB ?")
+            values.append(name)
+        for key, value in (labels or {}).items():
+            terms.append("id IN (SELECT job FROM labels WHERE key = ? AND value = ?)")
+            values += [key, value]
+        clause = f"WHERE {' AND '.join(terms)} ORDER BY id DESC"
+        if last is not None:
+            clause += " LIMIT ?"
+            values.append(max(0, last))
+        with self._database.reading() as connection:
+            found = _workflows(connection, clause, values)
+        found.reverse()
+        return found
+
+    def parts(self, workflow_id: int) -> list[PartRecord]:
+        """Its parts, in the order of the description."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {PART_COLUMNS} FROM parts WHERE workflow = ? ORDER BY number",
+                (workflow_id,),
+            )
+            return [decode_part(row) for row in rows]
+
+    def batches(self, workflow_id: int) -> list[BatchRecord]:
+        """What was, or is to be, handed to the scheduler, in that order."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT {BATCH_COLUMNS} FROM batches WHERE workflow = ? ORDER BY id",
+                (workflow_id,),
+            )
+            return [decode_batch(row) for row in rows]
+
+    def jobs(self, workflow_id: int, part: int | None = None) -> list[JobRecord]:
+        """Its jobs, or those of one of its parts, in order of id."""
+        where, values = "WHERE workflow = ?", [workflow_id]
+        if part is not None:
+            where, values = f"{where} AND part = ?", [workflow_id, part]
+        with self._database.reading() as connection:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY id", values)
+            return [decode(row) for row in rows]
+
+    def tallies(self, workflow_ids: Collection[int]) -> list[Tally]:
+        """How many jobs of each part of these workflows have which status."""
+        if not workflow_ids:
+            return []
+        # One after the other, by the index: their number is that of a screen's lines.
+        with self._database.reading() as connection:
+            return [
+                decode_tally(row)
+                for number in workflow_ids
+                for row in connection.execute(
+                    f"SELECT {TALLY_COLUMNS} FROM jobs WHERE workflow = ?"
+                    " GROUP BY part, status, task_failed, final",
+                    (number,),
+                )
+            ]
+
+
+def _take_ids(connection: "sqlite3.Connection", count: int) -> int:
+    """The first of ``count`` ids that nothing else has or will have."""
+    connection.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', 0"
+        " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')"
+    )
+    (last,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'", (last + count,))
+    return int(last) + 1
+
+
+def _insert(
+    connection: "sqlite3.Connection", table: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    names = rows[0]
+    connection.executemany(
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+        [tuple(row.values()) for row in rows],
+    )
+
+
+def _label(connection: "sqlite3.Connection", labels: Mapping[str, str], ids: Iterable[int]) -> None:
+    if labels:
+        connection.executemany(
+            "INSERT INTO labels (key, value, job) VALUES (?, ?, ?)",
+            [(key, value, number) for number in ids for key, value in labels.items()],
+        )
+
+
+def _add_part(
+    connection: "sqlite3.Connection",
+    workflow: Mapping[str, Any],
+    number: int,
+    part: NewPart,
+    first_job: int,
+) -> None:
+    uid = os.urandom(16).hex()
+    row = {
+        "workflow": workflow["id"],
+        "number": number,
+        "name": part.name,
+        "uid": uid,
+        "first_job": first_job,
+        "size": part.size,
+        "swept": int(part.swept),
+        "parents": json.dumps(part.parents),
+    }
+    _insert(connection, "parts", [row])
+    tags = [os.urandom(16).hex() for _ in part.slices]
+    batches = [
+        {
+            "workflow": workflow["id"],
+            "part": number,
+            "first": first,
+            "count": count,
+            "tag": tag,
+        }
+        for (first, count), tag in zip(part.slices, tags, strict=True)
+    ]
+    _insert(connection, "batches", batches)
+    # Their batches' tags: nobody looks for one of them alone.
+    job_tags = (
+        tag for (_, count), tag in zip(part.slices, tags, strict=True) for _ in range(count)
+    )
+    labels = json.dumps(dict(part.labels))
+    common = (workflow["site"], workflow["backend"], labels, workflow["created"])
+    kept = (int(part.leave_in_queue), workflow["id"], number)
+    connection.executemany(
+        "INSERT INTO jobs (id, uid, tag, name, image, command, site, backend, labels, created,"
+        " leave_in_queue, workflow, part, copy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                first_job + copy,
+                f"{uid}/{copy}" if part.swept else uid,
+                tag,
+                *shown,
+                *common,
+                *kept,
+                copy if part.swept else None,
+            )
+            for copy, (tag, shown) in enumerate(zip(job_tags, part.jobs(), strict=True))
+        ),
+    )
+    _label(connection, part.labels, range(first_job, first_job + part.size))
+
+
+def _hand_over(
+    connection: "sqlite3.Connection",
+    batch: BatchRecord,
+    handle: str,
+    copy_handle: Callable[[str, int], str],
+) -> None:
+    where, values = _jobs_of(batch)
+    rows = connection.execute(f"SELECT id, copy FROM jobs {where}", values).fetchall()
+    connection.executemany(
+        "UPDATE jobs SET state = 'submitted', handle = ? WHERE id = ?",
+        [
+            (handle if copy is None else copy_handle(handle, copy - batch.first), number)
+            for number, copy in rows
+        ],
+    )
+
+
+def _jobs_of(batch: BatchRecord) -> tuple[str, tuple[int, ...]]:
+    """A condition for the jobs of a batch, and its values."""
+    last = batch.first + batch.count - 1
+    return (
+        "WHERE workflow = ? AND part = ? AND (copy IS NULL OR copy BETWEEN ? AND ?)",
+        (batch.workflow, batch.part, batch.first, last),
+    )
+
+
+def _workflows(
+    connection: "sqlite3.Connection", clause: str, values: Sequence[Any] = ()
+) -> list[WorkflowRecord]:
+    rows = connection.execute(f"SELECT {WORKFLOW_COLUMNS} FROM workflows {clause}", values)
+    return [decode_workflow(row) for row in rows]
+
+
+def _one(connection: "sqlite3.Connection", workflow_id: int) -> WorkflowRecord:
+    found = _workflows(connection, "WHERE id = ?", (workflow_id,))
+    if not found:
+        raise _none(workflow_id)
+    return found[0]
+
+
+def _none(workflow_id: int) -> NotFoundError:
+    return NotFoundError(f"There is no workflow {workflow_id}.")

@@ -1,0 +1,1 @@
+"""Workflows: compiled into submissions, handed over exactly once, and told of as wholes."""
