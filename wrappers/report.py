@@ -13,6 +13,7 @@ from prominence_hpc.wrappers.plan import TaskType
 __all__ = [
     "REPORT_VERSION",
     "RETRY_EXIT_CODE",
+    "TASK_EXIT_CODE",
     "OutputReport",
     "Report",
     "TaskReport",
@@ -24,6 +25,8 @@ __all__ = [
 REPORT_VERSION = 1
 # How a wrapper ends whose job is to be started again, where the scheduler goes by that.
 RETRY_EXIT_CODE = 12
+# How one ends whose job has completed and failed by a task, where the plan's exit_code is "strict".
+TASK_EXIT_CODE = 13
 
 # "retrying": the attempt has ended as the outcome says, and the scheduler is to start another one.
 Phase = Literal["starting", "stage-in", "tasks", "stage-out", "retrying", "finished"]

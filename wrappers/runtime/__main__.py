@@ -1,5 +1,8 @@
 """``python3 runner.pyz PLAN``: run the job of one plan. See the package's docstring.
 
+``python3 runner.pyz PLAN N`` runs job N of a sweep. Its folder is ``N`` beside the plan that all of the
+sweep's jobs share; there, everything is as it is beside an ordinary job's plan.
+
 ``runner.pyz --enter PLAN`` is the way into the job while it runs (:mod:`.entrance`);
 ``runner.pyz --follow PLAN SHARED`` makes this node follow the job's first (:mod:`.follower`), as a node
 but the first of HTCondor's parallel universe does by itself.
@@ -8,10 +11,16 @@ but the first of HTCondor's parallel universe does by itself.
 
 Exit codes: 0 the tasks ran (whatever their own exit codes), 10 failed, 11 killed, 2 wrong usage,
 12 this attempt failed and another is to follow, 1 the wrapper itself failed and says why on standard error.
+Where the plan's ``exit_code`` is "strict", it is 13 and not 0 where a task has failed the job; where it
+is "silent", it is 0 whatever the end, but for 12.
 """
 
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .job import Job
 
 
 def main(arguments: "list[str]") -> int:
@@ -24,26 +33,48 @@ def main(arguments: "list[str]") -> int:
         from .succeeded import succeeded
 
         return succeeded(os.fsencode(arguments[1]), int(arguments[2]))
-    if len(arguments) != 1:
-        sys.stderr.write("usage: runner.pyz PLAN\n")
+    if len(arguments) not in (1, 2) or not "".join(arguments[1:] or "0").isdigit():
+        sys.stderr.write("usage: runner.pyz PLAN [N]\n")
         return 2
-    if "0" not in (os.environ.get("_CONDOR_PROCNO", "0"), os.environ.get("_CONDOR_NPROCS", "0")):
-        return follow(os.fsencode(arguments[0]), None)
+    return run(os.fsencode(arguments[0]), int(arguments[1]) if arguments[1:] else None)
+
+
+def run(plan_path: bytes, number: "int | None") -> int:
+    """Run one job, or be another node of it; ``number``: which of the jobs of a sweep."""
     job = None
     try:
+        own = plan_path
+        if number is not None:
+            from .planfile import write_copy
+
+            own = write_copy(plan_path, number)
+        if "0" not in (
+            os.environ.get("_CONDOR_PROCNO", "0"),
+            os.environ.get("_CONDOR_NPROCS", "0"),
+        ):
+            return follow(own, None)
         from .job import Job
 
-        job = Job(os.fsencode(arguments[0]))
+        job = Job(own)
         return job.run()
     except Exception as error:  # noqa: BLE001
-        import traceback
+        return crashed(plan_path, job, error)
 
-        from .text import scrub
 
-        sys.stderr.write(scrub(traceback.format_exc()))
+def crashed(plan_path: bytes, job: "Job | None", error: Exception) -> int:
+    """The wrapper itself failed: say so on standard error, and as far as that goes in the report."""
+    import traceback
+
+    from .exit_code import of_crash
+    from .text import scrub
+
+    sys.stderr.write(scrub(traceback.format_exc()))
+    try:
         if job is not None:
             return job.crashed(error)
-        return 1
+    except Exception:  # noqa: BLE001
+        sys.stderr.write(scrub(traceback.format_exc()))
+    return of_crash(plan_path)
 
 
 def enter(plan_path: bytes, folder: "bytes | None" = None) -> int:

@@ -72,9 +72,9 @@ class Attempts:
         """Have the job started again; None, or the sentence that says why it will not be."""
         if "SLURM_JOB_ID" not in os.environ:
             return None  # the exit code says it
-        from .requeue import requeue
+        from .requeue import job_id, requeue
 
-        return requeue(os.environ["SLURM_JOB_ID"])
+        return requeue(job_id(os.environ))
 
 
 def launched() -> bool:

@@ -209,6 +209,8 @@ class Follower:
                 sweep(self._scratch.base)
             except OSError as error:
                 self.log("scratch folder: %s" % error)
+        if self._told_shared is None:  # nor do nodes share the plan
+            self.file.remove()
         self.log("node %d ends" % self.number)
         if self._link is not None:
             self._link.close()

@@ -20,6 +20,7 @@ from .errors import (
     Stopped,
     UnsafeName,
 )
+from .exit_code import CRASHED, EXIT, RETRY_EXIT_CODE, told_by
 from .given import provisioned
 from .gpus import check as check_gpus
 from .log import Log
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     Engines = Dict[str, Union[Engine, Udocker]]
 
 UNMOUNT_SECONDS = 6.0  # kept of the time for writing storage back
-EXIT = {"completed": 0, "failed": 10, "killed": 11}
-# What HTCondor's on_exit_remove and the launcher of local jobs know.
-RETRY_EXIT_CODE = 12
 
 
 class Job:
@@ -103,7 +101,7 @@ class Job:
             self._conclude()
         finally:
             self._clean_up()
-        return RETRY_EXIT_CODE if self._begins_again() else EXIT[self.outcome]
+        return self._leave(EXIT[self.outcome])
 
     def crashed(self, error: Exception) -> int:
         """The wrapper itself failed: leave that as the report, the traceback goes to stderr."""
@@ -111,7 +109,14 @@ class Job:
         detail = shown(scrub("%s: %s" % (type(error).__name__, error)))
         self.outcome, self.reason, self.detail = "failed", WRAPPER_FAILED, detail
         self._conclude()
-        return RETRY_EXIT_CODE if self._begins_again() else 1
+        return self._leave(CRASHED)
+
+    def _leave(self, code: int) -> int:
+        """The last act, when nobody needs the plan any more; returns the exit code that is asked for."""
+        if self._begins_again():
+            return RETRY_EXIT_CODE
+        self.file.remove()
+        return told_by(self.plan["exit_code"], code, self.report.document["cause"])
 
     def _conclude(self) -> None:
         """Report how the attempt ended, as the job's end unless another attempt is to follow."""

@@ -50,6 +50,8 @@ class Place:
         if self._plan is None:
             try:
                 self._plan = load(self.plan_path)
+            except FileNotFoundError as error:  # a sweep's job removes its plan as it ends
+                raise Refusal(CONFLICT, ENDED) from error
             except (OSError, PlanError) as error:
                 msg = "The job's plan cannot be read on its node: %s." % error
                 raise Refusal(REMOTE, msg) from error

@@ -11,12 +11,23 @@ from .text import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Mapping, Optional
 
 # Slurm lets a requeued job wait for two minutes, unless it is given a later start than the moment at
 # which its earlier run is cleaned up. Longer than what clocks may differ by (adapter/verdict.py).
 PAUSE_SECONDS = 6
 ANSWER_SECONDS = 30
+
+
+def job_id(environ: "Mapping[str, str]") -> str:
+    """What Slurm knows this job by. The id alone may be that of the array, which means all of its jobs.
+
+    >>> job_id({"SLURM_JOB_ID": "70", "SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "3"})
+    '70_3'
+    """
+    if "SLURM_ARRAY_TASK_ID" in environ:
+        return "%s_%s" % (environ["SLURM_ARRAY_JOB_ID"], environ["SLURM_ARRAY_TASK_ID"])
+    return environ["SLURM_JOB_ID"]
 
 
 def requeue(job_id: str) -> "Optional[str]":

@@ -86,7 +86,7 @@ def run(
 @contextmanager
 def running(runs: Runs, *tasks: plans.Task, **fields: Any) -> Iterator[Path]:
     """A job that runs; ended at the end. Gives the folder of its plan."""
-    folder = runs.folder / "job"
+    folder = runs.job
     with runs.start(*tasks, **fields) as process:
         try:
             until(lambda: (folder / "enter").exists())

@@ -66,7 +66,7 @@ class Nodes(Runs):
                 (folder / name).write_bytes((self.folder / "job" / name).read_bytes())
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         return subprocess.Popen(
-            [self.python, "-IS", str(self.runner), str(folder / "plan.json")],
+            self.argv(folder),
             env={
                 **os.environ,
                 "PATH": path,
@@ -84,7 +84,8 @@ class Nodes(Runs):
         self.codes = [other.returncode for other in self.others]
 
     def log_of(self, number: int) -> str:
-        return (self.folder / f"node-{number}/wrapper.log").read_text()
+        below = "" if self.number is None else f"{self.number}/"
+        return (self.folder / f"node-{number}/{below}wrapper.log").read_text()
 
     def nothing_is_left(self) -> bool:
         places = [self.folder / name for name in ("scratch", "shared")]

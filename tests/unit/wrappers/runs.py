@@ -50,6 +50,7 @@ class Runs:
     python: str = sys.executable
     environment: dict[str, str] = field(default_factory=dict)
     streams: "tuple[int | IO[str], int | IO[str]]" = (subprocess.PIPE, subprocess.PIPE)
+    number: int | None = None  # of the job, where the plan is a sweep's
 
     def __post_init__(self) -> None:
         (self.folder / "bin").mkdir()
@@ -59,6 +60,17 @@ class Runs:
         (self.folder / "job").mkdir()
         (self.folder / "job/image.sif").write_bytes(b"\0" * 32 + b"SIF_MAGIC" + bytes(1000))
         self.runner = bundle.install_runner(self.folder)
+
+    @property
+    def job(self) -> Path:
+        """The folder of the job: that of the plan, or of a sweep's job."""
+        shared = self.folder / "job"
+        return shared if self.number is None else shared / str(self.number)
+
+    def argv(self, folder: Path) -> list[str]:
+        """The command that runs the plan in this folder."""
+        number = [] if self.number is None else [str(self.number)]
+        return [self.python, "-IS", str(self.runner), str(folder / "plan.json"), *number]
 
     def start(self, *tasks: plans.Task, **fields: Any) -> "subprocess.Popen[str]":
         image = plans.Image(name="image.sif", kind="sif", source="image.sif")
@@ -71,7 +83,7 @@ class Runs:
         (self.folder / "job/plan.json").write_text(plans.render(plan))
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         return subprocess.Popen(
-            [self.python, "-IS", str(self.runner), str(self.folder / "job/plan.json")],
+            self.argv(self.folder / "job"),
             env={**os.environ, "PATH": path, **self.environment},
             stdout=self.streams[0],
             stderr=self.streams[1],
@@ -86,8 +98,11 @@ class Runs:
 
     def run_into_files(self, *tasks: plans.Task, **fields: Any) -> Report:
         """The same as a scheduler does it, which appends the streams to files beside the plan."""
-        job = self.folder / "job"
-        with (job / "stdout").open("a") as stdout, (job / "stderr").open("a") as stderr:
+        self.job.mkdir(exist_ok=True)
+        with (
+            (self.job / "stdout").open("a") as stdout,
+            (self.job / "stderr").open("a") as stderr,
+        ):
             self.streams = stdout, stderr
             return self.run(*tasks, **fields)
 
@@ -96,7 +111,7 @@ class Runs:
         self.code = process.returncode
 
     def report(self) -> Report:
-        found = report.read(self.folder / "job/report.json")
+        found = report.read(self.job / "report.json")
         assert found is not None, self.stderr
         return found
 
@@ -104,7 +119,7 @@ class Runs:
         return (self.folder / "job/results" / name).read_bytes()
 
     def log(self) -> str:
-        return (self.folder / "job/wrapper.log").read_text()
+        return (self.job / "wrapper.log").read_text()
 
     def left_over(self) -> list[Path]:
         return list((self.folder / "scratch").iterdir())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prominence_hpc.wrappers import report as reports
-from prominence_hpc.wrappers.runtime import job as runtime_job
+from prominence_hpc.wrappers.runtime import exit_code
 from tests.unit.wrappers.runs import Runs, artifact, ended, output, shell
 
 SCONTROL = """\
@@ -38,8 +38,9 @@ def told(report: reports.Report) -> tuple[Any, ...]:
 
 
 def test_the_exit_code_is_what_backends_know() -> None:
-    assert runtime_job.RETRY_EXIT_CODE == reports.RETRY_EXIT_CODE
-    assert reports.RETRY_EXIT_CODE not in runtime_job.EXIT.values()
+    assert exit_code.RETRY_EXIT_CODE == reports.RETRY_EXIT_CODE
+    assert exit_code.TASK_EXIT_CODE == reports.TASK_EXIT_CODE
+    assert reports.RETRY_EXIT_CODE not in (*exit_code.EXIT.values(), exit_code.TASK_EXIT_CODE)
 
 
 def test_a_failing_task_is_run_again(runs: Runs) -> None:

@@ -92,7 +92,7 @@ def test_install_runner_writes_once(tmp_path: Path) -> None:
 def test_the_packed_file_runs(python: str, tmp_path: Path) -> None:
     runner = bundle.install_runner(tmp_path)
     done = subprocess.run([python, "-IS", str(runner)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "usage: runner.pyz PLAN\n")
+    assert (done.returncode, done.stderr) == (2, "usage: runner.pyz PLAN [N]\n")
     (tmp_path / "plan.json").write_text("{}")
     argv = [python, "-IS", str(runner), str(tmp_path / "plan.json")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

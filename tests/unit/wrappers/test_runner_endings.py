@@ -4,9 +4,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prominence_hpc.wrappers.report import RETRY_EXIT_CODE
 from tests.unit.wrappers.runs import Runs, artifact, ended, output, shell, until
 from tests.unit.wrappers.servers import Handler, serving
 
@@ -111,3 +113,42 @@ def test_signals_that_warn_do_no_harm(runs: Runs) -> None:
         process.send_signal(signal.SIGUSR1)
         runs.finish(process)
     assert ended(runs.report()) == ("completed", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "plain", "strict"),
+    [
+        ("true", {}, 0, 0),
+        ("exit 3", {}, 0, 13),
+        ("exit 3", {"report_job_success_on_task_failure": True}, 0, 0),
+        ("exit 3", {"outputs": (output("absent"),)}, 10, 10),
+        ("true", {"artifacts": (artifact("absent"),)}, 10, 10),
+        ("kill -TERM $PPID; sleep 60", {}, 11, 11),
+        ("true", {"shared_scratch": 7}, 1, 1),  # the wrapper itself fails
+    ],
+)
+def test_the_exit_code_is_as_the_plan_wants_it(
+    runs: Runs, text: str, fields: dict[str, Any], plain: int, strict: int
+) -> None:
+    found = []
+    for kind in ("plain", "strict", "silent"):
+        runs.environment = {"SLURM_JOB_NUM_NODES": "2"}
+        runs.run(shell(text), exit_code=kind, **fields)
+        found.append(runs.code)
+    assert found == [plain, strict, 0]
+
+
+def test_another_attempt_is_asked_for_whatever_the_plan_wants(runs: Runs) -> None:
+    runs.environment = {"PROMINENCE_RESTART_COUNT": "0"}
+    for kind in ("plain", "strict", "silent"):
+        runs.run(shell("exit 3"), exit_code=kind, maximum_retries=1)
+        assert runs.code == RETRY_EXIT_CODE
+
+
+def test_a_wrapper_that_cannot_report_is_silent_too(runs: Runs) -> None:
+    (runs.folder / "job/report.json").mkdir()
+    for kind, code in (("plain", 1), ("silent", 0)):
+        with runs.start(shell("true"), exit_code=kind) as process:
+            runs.finish(process)
+        assert runs.code == code
+        assert "Is a directory" in runs.stderr
