@@ -222,7 +222,7 @@ class JobShell(Protocol):
     """A way to run programs where a job runs, as the user whose job it is."""
 
     way: str  # for messages: "ssh to node1"
-    folder: str  # of the plan on the node; empty: where the scheduler's own scratch variable says
+    folder: str  # of the job's own files on the node; below the scheduler's own scratch folder, unless absolute
 
     def open(self, argv: Sequence[str]) -> Channel:
         """Start a program; RemoteError where that cannot be asked for."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prominence_hpc.backends.base import Stream
 
-__all__ = ["node_folder", "read_stream", "write_private"]
+__all__ = ["copy_number", "node_folder", "read_stream", "write_private"]
 
 _BLOCK_BYTES = 1 << 16
 
@@ -19,6 +19,12 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def copy_number(folder: Path) -> str | None:
+    """N where ``folder`` is that of copy N of a submission, whose plan is in the folder above."""
+    is_copy = not (folder / "plan.json").exists() and (folder.parent / "plan.json").exists()
+    return folder.name if is_copy else None
 
 
 def node_folder(folder: Path, number: int) -> Path:

@@ -84,13 +84,13 @@ NO_WAY_IN = 96
 ENTER_ARGV = (
     "/bin/sh",
     "-c",
-    'cd "${1:-$_CONDOR_SCRATCH_DIR}" && [ -e enter ] && exec /bin/sh ./enter; exit 96',
+    'cd "$_CONDOR_SCRATCH_DIR"; cd "${1:-.}" && [ -e enter ] && exec /bin/sh ./enter; exit 96',
     "sh",
 )
 
 
 def enter_argv(folder: str) -> list[str]:
-    """What starts the way in on a node; ``folder`` is the plan's there, or empty: HTCondor says."""
+    """What starts the way in on a node; ``folder`` is the job's there, below HTCondor's own if not absolute."""
     return [*ENTER_ARGV, folder]
 
 

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-__all__ = ["NO_PYTHON_EXIT_CODE", "render_job_script"]
+__all__ = ["COPY_NUMBER", "NO_PYTHON_EXIT_CODE", "render_job_script"]
 
 NO_PYTHON_EXIT_CODE = 127
 NO_FOLDER_EXIT_CODE = 1
@@ -20,7 +20,8 @@ done
 echo "prominence: no Python 3.6 or later was found on $(uname -n)" >&2
 exit {code}
 """
-NUMBER = '"$prominence_copy"'
+# What stands for a copy's number in its script, the prologue included.
+COPY_NUMBER = '"$prominence_copy"'
 COPY = """\
 # Many jobs have this script: what each of them writes is in a folder named by its number.
 umask 077
@@ -59,11 +60,11 @@ def render_job_script(
         parts += ["\n"] + [f"{line}\n" for line in prologue]
     arguments = f"{shlex.quote(runner)} {shlex.quote(plan)}"
     if copy is not None:
-        arguments += f" {NUMBER}"
+        arguments += f" {COPY_NUMBER}"
     run = RUN.format(arguments=arguments, code=0 if silent else NO_PYTHON_EXIT_CODE)
     return "".join(parts) + "\n" + run
 
 
 def _copy(expression: str, folder: str, code: int) -> str:
     below = shlex.quote(f"{folder}/") if folder else ""
-    return COPY.format(expression=expression, folder=below + NUMBER, code=code)
+    return COPY.format(expression=expression, folder=below + COPY_NUMBER, code=code)

@@ -1,26 +1,38 @@
 """The HTCondor backend: renders, makes one call, parses. Nodes need not share any file system."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.backends.abilities import SingleJobs
-from prominence_hpc.backends.base import (
-    Condition,
-    JobShell,
-    SchedulerState,
-    Stream,
-    Submission,
-)
+from prominence_hpc.backends.abilities import NoGraphs
+from prominence_hpc.backends.base import Condition, JobShell, SchedulerState, Stream, Submission
 from prominence_hpc.backends.htcondor import client, moldable, render, running_output
-from prominence_hpc.backends.htcondor.parse import STATE_ATTRIBUTES, handle_of, state_of
+from prominence_hpc.backends.htcondor.constraints import (
+    ONE_EACH_IN_HISTORY,
+    ONE_EACH_IN_QUEUE,
+    exactly,
+    has_tag,
+    in_queue,
+)
+from prominence_hpc.backends.htcondor.copies import CLUSTER_ATTRIBUTES
+from prominence_hpc.backends.htcondor.deletion import delete_to_come
+from prominence_hpc.backends.htcondor.parse import (
+    RUNNING_ATTRIBUTES,
+    STATE_ATTRIBUTES,
+    TAG_ATTRIBUTES,
+    by_tag,
+    handle_of,
+    running,
+    state_of,
+    states_of,
+    to_come,
+)
 from prominence_hpc.backends.htcondor.shapes import (
     SLOT_ATTRIBUTES,
     SLOT_CONSTRAINT,
     best_shape,
 )
-from prominence_hpc.backends.job_folder import read_stream, write_private
+from prominence_hpc.backends.job_folder import copy_number, read_stream, write_private
 from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendError, RemoteError
@@ -28,14 +40,11 @@ from prominence_hpc.wrappers.job_script import render_job_script
 
 __all__ = ["HTCondorBackend"]
 
-_ABSENT = SchedulerState(condition=Condition.ABSENT)
-_TAG_ATTRIBUTES = ("ClusterId", "ProcId", "ProminenceTag")
 # As much as is shown of a running job's output.
 _SHOWN_BYTES = 1 << 30
-_RUNNING_ATTRIBUTES = ("ClusterId", "ProcId", "JobStatus", "Iwd")
 
 
-class HTCondorBackend(SingleJobs):
+class HTCondorBackend(NoGraphs):
     """Jobs of the local schedd. All files travel by HTCondor's own transfer, and home at the end.
 
     A job that is deleted while it runs brings no file home: what :meth:`cancel` fetches of its
@@ -53,47 +62,66 @@ class HTCondorBackend(SingleJobs):
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`. Leaves job.sub, job.sh, and links to what is sent."""
-        self.refuse_workflow(submission)
+        if submission.after:
+            msg = (
+                "HTCondor itself lets no job wait for another; a workflow's jobs are run by DAGMan."
+            )
+            raise BackendError(msg)
+        description = self._prepare(submission)
+        cluster = client.submit(description, timeout_seconds=self._timeout)
+        return str(cluster) if submission.copies is not None else f"{cluster}.0"
+
+    def most_copies(self, submission: Submission) -> int | None:
+        """See :meth:`.Backend.most_copies`: the dedicated scheduler knows no cluster of many."""
+        return 1 if submission.nodes > 1 or submission.shapes else None
+
+    def copy_handle(self, handle: str, number: int) -> str:
+        """See :meth:`.Backend.copy_handle`."""
+        return f"{handle}.{number}"
+
+    def _prepare(self, submission: Submission, *, in_graph: bool = False) -> str:
+        """Write what is needed into the folder; returns the submit description."""
         folder = submission.folder
         if submission.shapes:
             submission = best_shape(submission, self._slots(SLOT_CONSTRAINT, SLOT_ATTRIBUTES))
         for name in render.node_folders(submission):
-            (folder / name).mkdir(mode=0o700, exist_ok=True)
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         wanted = None if submission.moldable is None else self._most_free(submission)
-        description = render.submit_description(submission, self._settings, wanted)
-        write_private(folder / "job.sub", description)
-        write_private(folder / "job.sh", self.job_script(submission), mode=0o700)
+        description = render.submit_description(
+            submission, self._settings, wanted, in_graph=in_graph
+        )
+        _write(render.description_path(submission), description)
+        script = self.job_script(submission, in_graph=in_graph)
+        _write(folder / "job.sh", script, mode=0o700)
         # HTCondor would let everybody read it.
         (folder / "job.log").touch(mode=0o600)
         links = render.staged_inputs(submission) | render.staged_outputs(submission)
         for name, target in links.items():
             _link(folder / name, target)
-        return client.submit(description, timeout_seconds=self._timeout)
+        return description
 
-    def job_script(self, submission: Submission) -> str:
+    def job_script(self, submission: Submission, *, in_graph: bool = False) -> str:
         """The text of job.sh, which starts in the node's scratch folder, beside the other files."""
         lines = render.prologue(submission, self._settings)
-        return render_job_script([], lines, "runner.pyz", "plan.json")
+        copy = None if submission.copies is None else "$1"
+        # DAGMan ends all jobs of a cluster when one of them ends with another code than 0.
+        return render_job_script([], lines, "runner.pyz", "plan.json", copy=copy, silent=in_graph)
 
     def poll(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Backend.poll`."""
         if not handles:
             return {}
-        records = client.query(
-            _constraint(handles), STATE_ATTRIBUTES, timeout_seconds=self._timeout
-        )
-        known = {handle_of(record): state_of(record) for record in records}
-        return {handle: known.get(handle, _ABSENT) for handle in handles}
+        attributes = (*STATE_ATTRIBUTES, *CLUSTER_ATTRIBUTES)
+        records = client.query(in_queue(handles), attributes, timeout_seconds=self._timeout)
+        return states_of(handles, records)
 
     def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Backend.history`; the schedd reads its files newest first, while it must."""
         if not handles:
             return {}
-        # Exactly these: other jobs among them would use up the limit.
-        clusters = ", ".join(str(_cluster(handle)) for handle in handles)
-        constraint = f"{_constraint(handles)} && member(ClusterId, {{{clusters}}})"
+        constraint, limit = exactly(handles)
         records = client.history(
-            constraint, STATE_ATTRIBUTES, limit=len(handles), timeout_seconds=self._timeout
+            constraint, STATE_ATTRIBUTES, limit=limit, timeout_seconds=self._timeout
         )
         known = {handle_of(record): state_of(record) for record in records}
         return {handle: known[handle] for handle in handles if handle in known}
@@ -104,12 +132,12 @@ class HTCondorBackend(SingleJobs):
         missing = [tag for tag in tags if tag not in found]
         if missing:
             records = client.history(
-                _has_tag(missing),
-                _TAG_ATTRIBUTES,
+                f"{ONE_EACH_IN_HISTORY} && {has_tag(missing)}",
+                TAG_ATTRIBUTES,
                 limit=len(missing),
                 timeout_seconds=self._timeout,
             )
-            found |= {record["ProminenceTag"]: handle_of(record) for record in records}
+            found |= by_tag(records)
         return found
 
     def cancel(self, handles: Sequence[str]) -> None:
@@ -118,16 +146,24 @@ class HTCondorBackend(SingleJobs):
         Removal brings no file home: what the running among them have written so far is fetched
         into their folders first (:func:`.running_output.keep`), as far as that succeeds.
         """
-        if handles:
-            running_output.keep(self._running(handles), timeout_seconds=self._timeout)
-            client.act_remove(handles, timeout_seconds=self._timeout)
+        if not handles:
+            return
+        records = self._to_be_removed(handles)
+        running_output.keep(running(handles, records), timeout_seconds=self._timeout)
+        for cluster, procs in to_come(handles, records).items():
+            delete_to_come(cluster, procs, timeout_seconds=self._timeout)
+        client.act_remove(handles, timeout_seconds=self._timeout)
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         """See :meth:`.Backend.output`; a running job's is fetched from its node (condor_tail)."""
         # condor_tail waits for ever for a job that does not run.
         if self.poll([handle])[handle].condition is Condition.RUNNING:
             written = running_output.fetch(
-                handle, stream, max_bytes=_SHOWN_BYTES, timeout_seconds=self._timeout
+                handle,
+                stream,
+                copy_number(folder),
+                max_bytes=_SHOWN_BYTES,
+                timeout_seconds=self._timeout,
             )
         else:
             written = None
@@ -141,7 +177,7 @@ class HTCondorBackend(SingleJobs):
         way: str,  # noqa: ARG002
         handle: str,
         node: str,  # noqa: ARG002
-        folder: Path,  # noqa: ARG002
+        folder: Path,
         number: int = 0,
     ) -> JobShell:
         """See :meth:`.Backend.open_shell`; HTCondor alone knows how to reach the node."""
@@ -151,13 +187,14 @@ class HTCondorBackend(SingleJobs):
             msg = "HTCondor leads to the first node of a job alone; --node must be 0 while it runs."
             raise RemoteError(msg)
         timeout_seconds = self._settings.shell_timeout_seconds
+        here = copy_number(folder) or ""  # of the plan, on the node
         try:
-            return open_shell(handle, timeout_seconds=timeout_seconds)
+            return open_shell(handle, here, timeout_seconds=timeout_seconds)
         except RemoteError as error:
             if "This is a parallel job" not in str(error):
                 raise
         # Of a job of several nodes, condor_ssh_to_job wants the node too.
-        return open_shell(f"{handle}.0", timeout_seconds=timeout_seconds)
+        return open_shell(f"{handle}.0", here, timeout_seconds=timeout_seconds)
 
     def _most_free(self, submission: Submission) -> int | None:
         """The most CPUs that the job could have now; None where the collector does not say."""
@@ -172,46 +209,29 @@ class HTCondorBackend(SingleJobs):
             log(f"which slots there are is not known: {error}")
             return []
 
-    def _running(self, handles: Sequence[str]) -> dict[str, Path]:
-        """The folders of those that run; none where the schedd does not say."""
+    def _to_be_removed(self, handles: Sequence[str]) -> list[dict[str, Any]]:
+        """What the queue says of those; nothing where the schedd does not say."""
+        attributes = (*RUNNING_ATTRIBUTES, *CLUSTER_ATTRIBUTES)
         try:
-            records = client.query(
-                _constraint(handles), _RUNNING_ATTRIBUTES, timeout_seconds=self._timeout
-            )
+            return client.query(in_queue(handles), attributes, timeout_seconds=self._timeout)
         except BackendError as error:
             log(f"what running jobs have written is not fetched: {error}")
-            return {}
-        wanted = set(handles)
-        return {
-            handle_of(record): Path(record["Iwd"])
-            for record in records
-            if handle_of(record) in wanted and state_of(record).condition is Condition.RUNNING
-        }
+            return []
 
     def _tags_in_queue(self, tags: Sequence[str]) -> dict[str, str]:
-        records = client.query(_has_tag(tags), _TAG_ATTRIBUTES, timeout_seconds=self._timeout)
-        return {record["ProminenceTag"]: handle_of(record) for record in records}
+        constraint = f"{ONE_EACH_IN_QUEUE} && {has_tag(tags)}"
+        return by_tag(client.query(constraint, TAG_ATTRIBUTES, timeout_seconds=self._timeout))
+
+
+def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Leave a file as it is that has this text: a job submitted before may be read from it right now."""
+    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
+        write_private(path, text, mode=mode)
 
 
 def _link(path: Path, target: str) -> None:
     """Make ``path`` a link to ``target``, also where an attempt before this one has made one."""
+    if path.is_symlink() and str(path.readlink()) == target:
+        return
     path.unlink(missing_ok=True)
     path.symlink_to(target)
-
-
-def _constraint(handles: Sequence[str]) -> str:
-    """Ours among the clusters from the first of ``handles`` to the last: short, however many."""
-    clusters = [_cluster(handle) for handle in handles]
-    return (
-        "ProminenceTag isnt undefined"
-        f" && ClusterId >= {min(clusters)} && ClusterId <= {max(clusters)}"
-    )
-
-
-def _has_tag(tags: Iterable[str]) -> str:
-    # Hexadecimal digits: JSON's quoting is ClassAd's.
-    return f"member(ProminenceTag, {{{', '.join(json.dumps(tag) for tag in tags)}}})"
-
-
-def _cluster(handle: str) -> int:
-    return int(handle.partition(".")[0])

@@ -14,24 +14,25 @@ _NO_SCHEDD = ("unable to locate", "failed to connect", "connection refused", "no
 _MISREAD = ("parse", "submit:")
 
 
-def submit(description: str, *, timeout_seconds: float) -> str:
-    """Submit the one job of a submit description; returns ``CLUSTER.PROC``."""
+def submit(description: str, *, timeout_seconds: float) -> int:
+    """Submit the jobs of a submit description; returns the number of their cluster."""
 
-    def call(htcondor2: Any) -> str:
-        result = htcondor2.Schedd().submit(htcondor2.Submit(description))
-        return f"{result.cluster()}.{result.first_proc()}"
+    def call(htcondor2: Any) -> int:
+        return int(htcondor2.Schedd().submit(htcondor2.Submit(description)).cluster())
 
-    answer: str = _call("submit", call, timeout_seconds)
+    answer: int = _call("submit", call, timeout_seconds)
     return answer
 
 
 def query(
     constraint: str, attributes: Sequence[str], *, timeout_seconds: float
 ) -> list[dict[str, Any]]:
-    """The records in the queue that satisfy ``constraint``."""
+    """The records in the queue that satisfy ``constraint``, clusters' own (without ProcId) among them."""
 
     def call(htcondor2: Any) -> list[dict[str, Any]]:
-        return _plain(htcondor2.Schedd().query(constraint, list(attributes)), attributes)
+        options = htcondor2.QueryOpt.IncludeClusterAd
+        found = htcondor2.Schedd().query(constraint, list(attributes), opts=options)
+        return _plain(found, attributes)
 
     answer: list[dict[str, Any]] = _call("query", call, timeout_seconds)
     return answer
@@ -64,7 +65,7 @@ def history(
 
 
 def act_remove(handles: Sequence[str], *, timeout_seconds: float) -> None:
-    """Remove jobs from the queue; those that are not in it (any more) are no error."""
+    """Remove jobs and whole clusters from the queue; those that are not in it (any more) are no error."""
 
     def call(htcondor2: Any) -> int:
         reason = "Deleted through prominence"

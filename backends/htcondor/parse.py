@@ -1,18 +1,33 @@
 """Job records (ClassAds, as plain dictionaries) read. Pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
+from prominence_hpc.backends.htcondor.constraints import handle_parts
+from prominence_hpc.backends.htcondor.copies import COPY_ATTRIBUTE, is_to_come, state_to_come
+from prominence_hpc.backends.htcondor.removal import REMOVED_ATTRIBUTES, cause_of_removal
 from prominence_hpc.backends.htcondor.states import HOLD_CAUSES, JOB_STATUS
 
-__all__ = ["QUEUE_LIMIT_ATTRIBUTE", "STATE_ATTRIBUTES", "Record", "handle_of", "state_of"]
+__all__ = [
+    "RUNNING_ATTRIBUTES",
+    "STATE_ATTRIBUTES",
+    "TAG_ATTRIBUTES",
+    "Record",
+    "Running",
+    "by_tag",
+    "handle_of",
+    "running",
+    "state_of",
+    "states_of",
+    "to_come",
+]
 
 Record = Mapping[str, Any]
 
-# How many seconds a job may be idle, where that is limited. HTCondor repeats the expression that
-# removed a job in its RemoveReason, and with it this name.
-QUEUE_LIMIT_ATTRIBUTE = "ProminenceQueueLimitSeconds"
+_ABSENT = SchedulerState(condition=Condition.ABSENT)
 
 # The attributes that :func:`state_of` reads.
 STATE_ATTRIBUTES = (
@@ -21,7 +36,7 @@ STATE_ATTRIBUTES = (
     "JobStatus",
     "HoldReason",
     "HoldReasonCode",
-    "RemoveReason",
+    *REMOVED_ATTRIBUTES,
     "LastRejMatchReason",
     "ExitBySignal",
     "ExitSignal",
@@ -36,9 +51,67 @@ STATE_ATTRIBUTES = (
 )
 
 
+# … :func:`by_tag`,
+TAG_ATTRIBUTES = ("ClusterId", "ProminenceTag", COPY_ATTRIBUTE)
+# … :func:`running`, and with those of clusters :func:`to_come`.
+RUNNING_ATTRIBUTES = ("ClusterId", "ProcId", "JobStatus", "Iwd", COPY_ATTRIBUTE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A job that runs, and its folder here. ``copy`` is its number, where it is one of many."""
+
+    handle: str
+    folder: Path
+    copy: str | None
+
+
 def handle_of(record: Record) -> str:
     """``12.0``, as HTCondor's own commands take it."""
     return f"{record['ClusterId']}.{record['ProcId']}"
+
+
+def states_of(handles: Sequence[str], records: Iterable[Record]) -> dict[str, SchedulerState]:
+    """The state of each handle, by the queue's records of jobs and clusters."""
+    jobs, clusters = _parted(records)
+    known = {handle: state_of(record) for handle, record in jobs.items()}
+    to_be = {cluster: state_to_come(record) for cluster, record in clusters.items()}
+    states = {}
+    for handle in handles:
+        cluster, proc = handle_parts(handle)
+        is_known_to_come = cluster in clusters and is_to_come(clusters[cluster], proc)
+        states[handle] = known.get(handle) or (to_be[cluster] if is_known_to_come else _ABSENT)
+    return states
+
+
+def by_tag(records: Iterable[Record]) -> dict[str, str]:
+    """The handles of submissions, by a record of each: a cluster's, where they have copies."""
+    return {
+        record["ProminenceTag"]: f"{record['ClusterId']}{'' if COPY_ATTRIBUTE in record else '.0'}"
+        for record in records
+    }
+
+
+def running(handles: Iterable[str], records: Iterable[Record]) -> list[Running]:
+    """Those that run of these handles, a cluster's own handle being that of all its jobs."""
+    wanted = set(handles)
+    return [
+        Running(handle=handle, folder=_folder_of(record), copy=_copy_of(record))
+        for handle, record in _parted(records)[0].items()
+        if (handle in wanted or str(record["ClusterId"]) in wanted)
+        and state_of(record).condition is Condition.RUNNING
+    ]
+
+
+def to_come(handles: Iterable[str], records: Iterable[Record]) -> dict[int, list[int]]:
+    """Of these handles the numbers of jobs that are not made yet, by cluster."""
+    clusters = _parted(records)[1]
+    numbers: dict[int, list[int]] = {}
+    for handle in handles:
+        cluster, proc = handle_parts(handle)
+        if "." in handle and cluster in clusters and is_to_come(clusters[cluster], proc):
+            numbers.setdefault(cluster, []).append(proc)
+    return numbers
 
 
 def state_of(record: Record) -> SchedulerState:
@@ -64,19 +137,39 @@ def state_of(record: Record) -> SchedulerState:
     )
 
 
+def _parted(records: Iterable[Record]) -> tuple[dict[str, Record], dict[int, Record]]:
+    """Records of jobs by handle, and of clusters by number."""
+    jobs: dict[str, Record] = {}
+    clusters: dict[int, Record] = {}
+    for record in records:
+        if "ProcId" in record:
+            jobs[handle_of(record)] = record
+        else:
+            clusters[record["ClusterId"]] = record
+    return jobs, clusters
+
+
+def _copy_of(record: Record) -> str | None:
+    return str(record[COPY_ATTRIBUTE]) if COPY_ATTRIBUTE in record else None
+
+
+def _folder_of(record: Record) -> Path:
+    return Path(record["Iwd"], _copy_of(record) or "")
+
+
 def _ended(record: Record, cause: Cause) -> SchedulerState:
-    code = record.get("ExitCode")
-    reason = str(record.get("RemoveReason", ""))
-    if cause is Cause.CANCELLED and QUEUE_LIMIT_ATTRIBUTE in reason:
-        cause, code = Cause.QUEUE_TIME, None
+    code, reason = record.get("ExitCode"), ""
+    if cause is Cause.CANCELLED:
+        cause, reason = cause_of_removal(record)
+        code = None  # of an attempt before
     if cause is Cause.EXITED and record.get("ExitBySignal") is True:
         cause, code = Cause.SIGNALED, 128 + int(record.get("ExitSignal", 0))
     return SchedulerState(
         condition=Condition.ENDED,
         raw=str(record["JobStatus"]),
-        reason=reason if cause is Cause.CANCELLED else "",
+        reason=reason,
         cause=cause,
-        exit_code=None if code is None or cause is Cause.CANCELLED else int(code),
+        exit_code=None if code is None else int(code),
         start_time=_time(record, "JobCurrentStartDate"),
         end_time=_time(record, "CompletionDate") or _time(record, "EnteredCurrentStatus"),
         nodes=_nodes(record, "LastRemoteHost") or _nodes(record, "RemoteHost"),

@@ -76,8 +76,11 @@ def parse_words(words: list[str]) -> Words:
         raise RemoteError(msg) from error
 
 
-def open_shell(handle: str, *, timeout_seconds: float) -> "SSHShell":
-    """A shell in the job; NotReadyError where it has only just begun."""
+def open_shell(handle: str, folder: str, *, timeout_seconds: float) -> "SSHShell":
+    """A shell in the job; NotReadyError where it has only just begun.
+
+    ``folder``: see :attr:`.JobShell.folder`.
+    """
     with ExitStack() as stack:
         process = _start(handle)
         stack.callback(_end, process)
@@ -95,7 +98,7 @@ def open_shell(handle: str, *, timeout_seconds: float) -> "SSHShell":
             known_hosts_file=words.known_hosts_file,
             timeout_seconds=timeout_seconds,
         )
-        return SSHShell(client, way="condor_ssh_to_job", folder="", closing=stack.pop_all())
+        return SSHShell(client, way="condor_ssh_to_job", folder=folder, closing=stack.pop_all())
 
 
 def _start(handle: str) -> "subprocess.Popen[bytes]":

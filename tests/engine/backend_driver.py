@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from prominence_hpc.backends import BACKENDS
-from prominence_hpc.backends.base import Backend, Submission, Transfer
+from prominence_hpc.backends.base import Backend, Copies, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ProminenceError
+from prominence_hpc.wrappers.frames import enter_argv
 
-# Stands for the wrapper: runs the Python text that the plan holds.
+# Stands for the wrapper: runs the Python text that the plan holds. A copy's number is the second argument.
 RUNNER = """\
 import json, sys
 exec(json.load(open(sys.argv[1]))["code"])
@@ -31,10 +32,12 @@ def submission_of(document: dict[str, Any]) -> Submission:
     runner = folder / "the runner.pyz"
     runner.write_text(RUNNER)
     inputs = tuple((Path(path), name) for path, name in document.pop("inputs", ()))
+    copies = document.pop("copies", None)
     outputs = tuple((name, Path(path)) for name, path in document.pop("outputs", ()))
     return Submission(
         **{**document, "folder": folder},
         runner=runner,
+        copies=None if copies is None else Copies(**copies),
         transfer=Transfer(inputs=inputs, outputs=outputs),
     )
 
@@ -49,8 +52,28 @@ def call(backend: Backend, verb: str, argument: Any) -> Any:
         case "output":
             handle, folder, stream = argument
             return b"".join(backend.output(handle, Path(folder), stream)).decode()
+        case "enter":
+            return said_by_enter(backend, *argument)
+        case "copy_handle":
+            return backend.copy_handle(*argument)
+        case "graph_handles":
+            return backend.graph_handles(Path(argument))
         case _:
             return getattr(backend, verb)(argument)
+
+
+def said_by_enter(backend: Backend, handle: str, folder: str) -> str:
+    """What the job's own ``enter`` says on its node, reached by the backend's first way."""
+    shell = backend.open_shell(backend.ways[0], handle, "", Path(folder))
+    channel = shell.open(enter_argv(shell.folder))
+    said = b""
+    try:
+        while block := channel.read(1 << 16, timeout_seconds=10):
+            said += block
+    finally:
+        channel.close()
+        shell.close()
+    return said.decode()
 
 
 def plain(state: Any) -> dict[str, Any]:

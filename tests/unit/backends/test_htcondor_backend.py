@@ -2,12 +2,13 @@ import logging
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prominence_hpc.backends.base import Condition, Transfer
+from prominence_hpc.backends.base import Condition, Copies, Transfer
 from prominence_hpc.backends.htcondor import HTCondorBackend
 from prominence_hpc.backends.htcondor.running_output import JOBS_AT_ONCE
 from prominence_hpc.backends.settings import SiteSettings
@@ -44,10 +45,10 @@ class FakeSchedd:
 
     def submit(self, description: str) -> Any:
         self.heard("submit", description)
-        return types.SimpleNamespace(cluster=lambda: 12, first_proc=lambda: 0)
+        return types.SimpleNamespace(cluster=lambda: 12)
 
-    def query(self, constraint: str, attributes: list[str]) -> list[dict[str, Any]]:
-        self.heard("query", constraint, len(attributes))
+    def query(self, constraint: str, attributes: list[str], *, opts: str) -> list[dict[str, Any]]:
+        self.heard("query", constraint, len(attributes), opts)
         return self.queue
 
     def history(self, constraint: str, _attributes: list[str], limit: int) -> list[dict[str, Any]]:
@@ -70,6 +71,7 @@ def schedd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSchedd:
         Schedd=schedd,
         Submit=lambda text: text.splitlines()[0],
         HTCondorException=HTCondorException,
+        QueryOpt=types.SimpleNamespace(IncludeClusterAd="with clusters"),
         JobAction=types.SimpleNamespace(Remove="remove"),
     )
     monkeypatch.setitem(sys.modules, "htcondor2", bindings)
@@ -87,7 +89,8 @@ BACKEND = HTCondorBackend(SiteSettings(name="pool", backend="htcondor", command_
 
 
 def record(cluster: int, status: int = 2, tag: str = TAG) -> dict[str, Any]:
-    return {"ClusterId": cluster, "ProcId": 0, "JobStatus": status, "ProminenceTag": tag}
+    own = {"ClusterId": cluster, "ProcId": 0, "JobStatus": status, "Iwd": "/nowhere"}
+    return {**own, "ProminenceTag": tag}
 
 
 def test_submit_leaves_all_that_is_needed_by_hand(schedd: FakeSchedd, folder: Path) -> None:
@@ -171,7 +174,7 @@ def test_poll_is_one_call_however_many(schedd: FakeSchedd) -> None:
     handles = [f"{number}.0" for number in range(10, 5010)]
     states = BACKEND.poll(handles)
     (line,) = schedd.lines()
-    assert len(line) < 200
+    assert len(line) < 250
     assert "ClusterId >= 10" in line
     assert "ClusterId <= 5009" in line
     assert list(states) == handles
@@ -190,7 +193,7 @@ def test_history_is_read_no_further_than_needed(schedd: FakeSchedd) -> None:
     states = BACKEND.history(["12.0", "14.0"])
     assert states.keys() == {"12.0"}
     (line,) = schedd.lines()
-    assert line.endswith("member(ClusterId, {12, 14}) 2")
+    assert line.endswith("((ProcId == 0 && member(ClusterId, {12, 14}))) 2")
 
 
 def test_find_looks_into_history_for_what_the_queue_forgot(schedd: FakeSchedd) -> None:
@@ -199,7 +202,7 @@ def test_find_looks_into_history_for_what_the_queue_forgot(schedd: FakeSchedd) -
     schedd.past = [record(9, 4, OTHER)]
     assert BACKEND.find([TAG, OTHER]) == {TAG: "12.0", OTHER: "9.0"}
     assert [line.split()[0] for line in schedd.lines()] == ["query", "query", "history"]
-    assert schedd.lines()[-1] == f'history member(ProminenceTag, {{"{OTHER}"}}) 1'
+    assert schedd.lines()[-1] == f'history ProcId == 0 && member(ProminenceTag, {{"{OTHER}"}}) 1'
 
 
 def test_cancel(schedd: FakeSchedd) -> None:
@@ -209,6 +212,90 @@ def test_cancel(schedd: FakeSchedd) -> None:
     schedd.denied = 1
     with pytest.raises(BackendError, match="somebody else's"):
         BACKEND.cancel(["12.0"])
+
+
+def test_copies_have_the_handle_of_their_cluster(schedd: FakeSchedd, folder: Path) -> None:
+    many = submission(folder, copies=Copies(first=0, count=10_000))
+    assert BACKEND.submit(many) == "12"
+    assert len(schedd.lines()) == 1
+    assert len(list(folder.iterdir())) == 4  # job.sub, job.sh, job.log, runner.pyz
+    assert BACKEND.copy_handle("12", 3) == "12.3"
+
+
+@pytest.mark.usefixtures("schedd")
+def test_copies_of_several_nodes_share_a_folder(folder: Path) -> None:
+    for number in range(3):
+        one = submission(folder, nodes=2, copies=Copies(first=number, count=1))
+        assert BACKEND.most_copies(one) == 1
+        assert BACKEND.submit(one) == "12"
+    assert BACKEND.most_copies(submission(folder)) is None
+    assert "prominence_copy = 2 + $(ProcId)" in (folder / "2/job.sub").read_text()
+    assert "arguments = $(ProcId)" in (folder / "job.sub").read_text()
+
+
+@pytest.mark.usefixtures("schedd")
+def test_what_a_job_may_be_reading_is_left_as_it_is(folder: Path) -> None:
+    one = submission(folder, nodes=2, copies=Copies(first=0, count=1))
+    BACKEND.submit(one)
+    before = {path.name: path.lstat().st_mtime_ns for path in folder.glob("*[.r][ps][hy]*")}
+    BACKEND.submit(replace(one, copies=Copies(first=1, count=1)))
+    assert "job.sh" in before
+    assert before == {path: (folder / path).lstat().st_mtime_ns for path in before}
+
+
+def test_no_job_waits_for_another_outside_a_graph(schedd: FakeSchedd, folder: Path) -> None:
+    with pytest.raises(BackendError, match="run by DAGMan"):
+        BACKEND.submit(submission(folder, after=("11.0",)))
+    assert schedd.lines() == []
+
+
+def cluster(number: int) -> dict[str, Any]:
+    made = {"JobMaterializeNextProcId": 100, "TotalSubmitProcs": 1000, "ProminenceCopy": 0}
+    return {"ClusterId": number, "JobStatus": 1, "ProminenceTag": TAG, **made}
+
+
+def test_jobs_that_are_not_made_yet_are_marked_as_deleted(
+    schedd: FakeSchedd, programs: FakePrograms
+) -> None:
+    schedd.queue = [record(12, status=1), cluster(12)]
+    programs.add("condor_qedit")
+    BACKEND.cancel(["12.0", "12.300", "12.301"])
+    (call,) = programs.calls()
+    assert call["argv"] == [
+        *("condor_qedit", "12"),
+        *("ProminenceDeleted300", "true", "ProminenceDeleted301", "true"),
+    ]
+    assert schedd.lines()[-1] == "remove 12.0 12.300 12.301"
+
+
+def test_a_mark_that_htcondor_does_not_take(schedd: FakeSchedd, programs: FakePrograms) -> None:
+    schedd.queue = [cluster(12)]
+    programs.add("condor_qedit", stderr="Queue transaction failed.\n", returncode=1)
+    with pytest.raises(BackendError, match="cluster 12 be removed: Queue transaction failed"):
+        BACKEND.cancel(["12.300"])
+
+
+def test_what_a_running_copy_has_written_is_kept_in_its_folder(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    schedd.queue = [{**running(folder), "ProcId": 7, "ProminenceCopy": 7}, cluster(12)]
+    programs.add("condor_tail", stdout="so far\n")
+    BACKEND.cancel(["12"])
+    assert (folder / "7/stdout").read_text() == "so far\n"
+    assert {call["argv"][-1] for call in programs.calls()} == {"7/stdout", "7/stderr"}
+    assert schedd.lines()[-1] == "remove 12"
+
+
+def test_output_of_a_running_copy_comes_from_its_folder_on_the_node(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    (folder / "plan.json").write_text("{}")
+    schedd.queue = [{**record(12), "ProcId": 7}]
+    programs.add("condor_tail", stdout="so far\n")
+    assert b"".join(BACKEND.output("12.7", folder / "7", "stderr")) == b"so far\n"
+    (call,) = programs.calls()
+    assert call["argv"][:2] == ["condor_tail", "-no-stdout"]
+    assert call["argv"][-2:] == ["12.7", "7/stderr"]
 
 
 def running(folder: Path, cluster: int = 12, status: int = 2) -> dict[str, Any]:
@@ -287,7 +374,7 @@ def test_the_output_of_too_many_jobs_is_not_waited_for(
 def test_a_schedd_that_does_not_say_what_runs_is_told_to_remove_all_the_same(
     schedd: FakeSchedd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def query(_constraint: str, _attributes: list[str]) -> list[dict[str, Any]]:
+    def query(_constraint: str, _attributes: list[str], **_: str) -> list[dict[str, Any]]:
         raise HTCondorException
 
     monkeypatch.setattr(schedd, "query", query)

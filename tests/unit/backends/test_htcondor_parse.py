@@ -1,9 +1,19 @@
+from pathlib import Path
 from typing import Any
 
+import classad2
 import pytest
 
 from prominence_hpc.backends.base import Cause, Condition
-from prominence_hpc.backends.htcondor.parse import handle_of, state_of
+from prominence_hpc.backends.htcondor.constraints import exactly
+from prominence_hpc.backends.htcondor.parse import (
+    by_tag,
+    handle_of,
+    running,
+    state_of,
+    states_of,
+    to_come,
+)
 from prominence_hpc.backends.htcondor.states import HOLD_CAUSES, JOB_STATUS
 
 # Records as HTCondor 25.14 gave them, with the attributes that we ask for.
@@ -142,3 +152,97 @@ def test_a_status_that_is_new_is_a_value() -> None:
 
 def test_handles() -> None:
     assert handle_of({"ClusterId": 123456, "ProcId": 0}) == "123456.0"
+
+
+REMOVED_WHILE_HELD = {
+    **REMOVED,
+    "RemoveReason": "ProminenceFinalHolds",
+    "LastJobStatus": 5,
+    "LastHoldReasonCode": 47,
+    "LastHoldReason": "The job exceeded allowed execute duration of 00:12",
+}
+
+
+def test_a_job_removed_since_it_was_held_for_good() -> None:
+    state = state_of(REMOVED_WHILE_HELD)
+    assert (state.condition, state.cause) == (Condition.ENDED, Cause.WALLTIME)
+    assert state.reason == "The job exceeded allowed execute duration of 00:12"
+    assert state.exit_code is None
+
+
+def test_a_held_job_that_somebody_has_removed() -> None:
+    state = state_of({**REMOVED_WHILE_HELD, "RemoveReason": "via condor_rm (by user alice)"})
+    assert (state.cause, state.reason) == (Cause.CANCELLED, "via condor_rm (by user alice)")
+
+
+# A cluster's own record, in the words of HTCondor 25.14.
+CLUSTER = {
+    "ClusterId": 25,
+    "JobStatus": 1,
+    "JobMaterializeNextProcId": 116,
+    "TotalSubmitProcs": 1000,
+    "JobMaterializePaused": 0,
+    "ProminenceCopy": 0,
+}
+
+
+def test_copies_that_are_made_to_come_and_gone() -> None:
+    states = states_of(["25.0", "25.3", "25.116", "25.999", "25.1000", "26.0"], [RUNNING, CLUSTER])
+    assert [state.condition for state in states.values()] == [
+        Condition.RUNNING,
+        Condition.ABSENT,
+        Condition.QUEUED,
+        Condition.QUEUED,
+        Condition.ABSENT,
+        Condition.ABSENT,
+    ]
+
+
+@pytest.mark.parametrize("paused", [1, -1])
+def test_copies_of_a_cluster_that_makes_no_more(paused: int) -> None:
+    state = states_of(["25.500"], [{**CLUSTER, "JobMaterializePaused": paused}])["25.500"]
+    assert (state.condition, state.cause) == (Condition.HELD, Cause.NONE)
+
+
+def test_submissions_by_tag() -> None:
+    records = [{**CLUSTER, "ProminenceTag": "a"}, {"ClusterId": 7, "ProminenceTag": "b"}]
+    assert by_tag(records) == {"a": "25", "b": "7.0"}
+
+
+def test_the_running_jobs_of_a_cluster() -> None:
+    copy = {**RUNNING, "ProcId": 4, "Iwd": "/jobs/3", "ProminenceCopy": 4}
+    single = {**RUNNING, "ClusterId": 27, "Iwd": "/jobs/5"}
+    records: list[dict[str, Any]] = [copy, {**copy, "ProcId": 5, "JobStatus": 1}, single, CLUSTER]
+    (job,) = running(["25"], records)
+    assert (job.handle, job.folder, job.copy) == ("25.4", Path("/jobs/3/4"), "4")
+    (job,) = running(["27.0", "25.5"], records)
+    assert (job.handle, job.folder, job.copy) == ("27.0", Path("/jobs/5"), None)
+
+
+def test_jobs_that_are_to_come_of_those_to_be_deleted() -> None:
+    records: list[dict[str, Any]] = [RUNNING, CLUSTER, {**CLUSTER, "ClusterId": 26}]
+    assert to_come(["25.0", "25.200", "25.201", "25", "27.200"], records) == {25: [200, 201]}
+
+
+def test_history_names_no_jobs_but_those_asked_for() -> None:
+    handles = [f"12.{number}" for number in range(500)] + ["12.700", "9.0", "10.0"]
+    constraint, limit = exactly(handles)
+    assert limit == len(handles)
+    assert len(constraint) < 300
+    for proc, cluster, asked in [
+        (499, 12, True),
+        (500, 12, False),
+        (700, 12, True),
+        (0, 9, True),
+        (1, 9, False),
+        (0, 11, False),
+    ]:
+        ad = classad2.ClassAd({"ProcId": proc, "ClusterId": cluster, "ProminenceTag": "a"})
+        ad["Asked"] = classad2.ExprTree(constraint)
+        assert ad.eval("Asked") is asked, (cluster, proc)
+
+
+def test_history_of_scattered_jobs_is_asked_for_in_a_few_words() -> None:
+    constraint, limit = exactly([f"12.{number}" for number in range(1, 10_000, 3)])
+    assert len(constraint) < 200
+    assert limit == 9997  # with what lies between them

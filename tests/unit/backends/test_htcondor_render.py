@@ -1,16 +1,19 @@
 import doctest
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import classad2
 import htcondor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prominence_hpc.backends.base import Transfer
-from prominence_hpc.backends.htcondor import HTCondorBackend, quoting
+from prominence_hpc.backends.base import Copies, Submission, Transfer
+from prominence_hpc.backends.htcondor import HTCondorBackend, quoting, render
 from prominence_hpc.backends.htcondor.quoting import classad_string, readable, submit_value
 from prominence_hpc.backends.htcondor.render import FENCE_SECONDS, submit_description
 from prominence_hpc.backends.settings import SiteSettings
@@ -47,6 +50,74 @@ def test_submit_description(golden: Callable[[str, str], None]) -> None:
 
 def test_submit_description_of_several_nodes(golden: Callable[[str, str], None]) -> None:
     golden("htcondor-nodes.sub", submit_description(replace(JOB, nodes=4), SITE))
+
+
+COPIES = replace(JOB, copies=Copies(first=0, count=10_000), maximum_retries=2)
+
+
+def test_submit_description_of_many(golden: Callable[[str, str], None]) -> None:
+    golden("htcondor-copies.sub", submit_description(COPIES, SITE))
+
+
+def test_job_script_of_many(golden: Callable[[str, str], None]) -> None:
+    golden("htcondor-copies-job.sh", HTCondorBackend(SITE).job_script(COPIES))
+
+
+def test_a_site_chooses_how_many_wait_in_the_queue() -> None:
+    site = replace(PLAIN, directives=("max_idle = 50",))
+    assert htcondor2.Submit(submit_description(COPIES, site))["max_idle"] == "50"
+
+
+def test_one_of_many_of_several_nodes() -> None:
+    job = replace(JOB, nodes=2, copies=Copies(first=7, count=1))
+    description = submit_description(job, PLAIN)
+    assert expanded(description, "arguments") == "7"
+    assert "7/report.json=7/node-$(Node)/report.json" in htcondor2.Submit(description)[
+        "transfer_output_remaps"
+    ].replace("$INT(prominence_copy)", "7")
+    assert "max_idle" not in description  # which the parallel universe does not know
+    assert render.description_path(job) == JOB.folder / "7/job.sub"
+    assert render.node_folders(job) == ["7/node-1"]
+    assert render.staged_outputs(job)["7/node-0"] == "."
+
+
+def removed(job: Submission, record: dict[str, Any], *, in_graph: bool = False) -> str | None:
+    """The reason for which HTCondor would remove a job with this record, by its own expressions."""
+    description = htcondor2.Submit(submit_description(job, PLAIN, in_graph=in_graph))
+    attributes = {
+        name[3:]: classad2.ExprTree(str(value))
+        for name, value in description.items()
+        if name.startswith("My.") and "$" not in value
+    }
+    ad = classad2.ClassAd({"ProcId": 3, "EnteredCurrentStatus": int(time.time()), **record})
+    ad.update(attributes)
+    ad["PeriodicRemove"] = classad2.ExprTree(description.get("periodic_remove", "false"))
+    if ad.eval("PeriodicRemove") is not True:
+        return None
+    reason = ad.get("PeriodicRemoveReason")
+    return str(ad.eval("PeriodicRemoveReason")) if reason is not None else str(ad["PeriodicRemove"])
+
+
+IDLE, HELD_FOR_MEMORY, HELD_BY_HAND = (
+    {"JobStatus": 1},
+    {"JobStatus": 5, "HoldReasonCode": 34},
+    {"JobStatus": 5, "HoldReasonCode": 1},
+)
+WAITED = {"JobStatus": 1, "EnteredCurrentStatus": 1}
+
+
+def test_which_jobs_htcondor_removes() -> None:
+    patient = replace(COPIES, queue_limit_seconds=60)
+    assert removed(patient, IDLE) is None
+    assert removed(patient, HELD_BY_HAND) is None
+    assert removed(patient, WAITED) == "ProminenceQueueLimitSeconds"
+    assert removed(COPIES, WAITED) is None
+    assert removed(COPIES, HELD_FOR_MEMORY) == "ProminenceFinalHolds"
+    assert removed(COPIES, {**IDLE, "ProminenceDeleted3": True}) == "Deleted through prominence"
+    assert removed(COPIES, {**IDLE, "ProminenceDeleted30": True}) is None
+    assert "ProminenceFinalHolds" in str(removed(JOB, HELD_FOR_MEMORY, in_graph=True))
+    assert removed(JOB, HELD_FOR_MEMORY) is None  # whoever finds it may want to know why
+    assert "ProminenceQueueLimit" in str(removed(replace(JOB, queue_limit_seconds=9), WAITED))
 
 
 def test_job_script(golden: Callable[[str, str], None]) -> None:

@@ -5,6 +5,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -124,6 +125,23 @@ def test_no_way_in_has_an_exit_code_of_its_own(
     argv = login.enter_argv(str(empty) if folder is None else folder)
     done = subprocess.run(argv, cwd=empty, env={}, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (login.NO_WAY_IN, b"")
+
+
+def test_a_copy_s_folder_counts_from_htcondor_s_own(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/enter").write_text("pwd; exit 5\n")
+    environment = {"_CONDOR_SCRATCH_DIR": str(tmp_path)}
+    argv = login.enter_argv("7")
+    done = subprocess.run(argv, cwd="/", env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode()) == (5, f"{tmp_path}/7\n")
+
+
+def test_a_folder_of_its_own_is_found_whatever_htcondor_said_before(tmp_path: Path) -> None:
+    (tmp_path / "enter").write_text("exit 5\n")
+    environment = {"_CONDOR_SCRATCH_DIR": "/not/there/any/more"}
+    argv = login.enter_argv(str(tmp_path))
+    done = subprocess.run(argv, cwd="/", env=environment, capture_output=True, check=False)
+    assert done.returncode == 5
 
 
 @pytest.mark.parametrize("variable", [False, True])
