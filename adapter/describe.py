@@ -25,10 +25,12 @@ def describe_job(
     report: Report | None,
     url_of: UrlOf,
     earlier: Mapping[int, Report | None] = MappingProxyType({}),
+    membership: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The description of one job as JSON data, keys in the contract's order; empty ones left out.
 
-    ``earlier``: the reports of its earlier attempts, by number.
+    ``earlier``: the reports of its earlier attempts, by number. ``membership``: of a workflow's job, its
+    ``parameters`` and its ``workflow``.
     """
     if report and report["phase"] == "retrying" and record.status == "running":
         # The next attempt runs, and its own report is still on its node.
@@ -44,6 +46,8 @@ def describe_job(
         "inputFiles": [item["filename"] for item in document.get("inputs", [])],
         "outputFiles": outputs(document.get("outputFiles", []), report, url_of, directories=False),
         "outputDirs": outputs(document.get("outputDirs", []), report, url_of, directories=True),
+        "parameters": membership.get("parameters"),
+        "workflow": membership.get("workflow"),
         "tasks": [without_secrets(task) for task in document["tasks"]],
         "policies": document.get("policies"),
         "notifications": document.get("notifications"),

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 from prominence_hpc.adapter.attempts import earlier_attempts, stream_of_attempt
 from prominence_hpc.adapter.cancellation import delete_jobs
 from prominence_hpc.adapter.describe import describe_job
-from prominence_hpc.adapter.refresh import refresh
+from prominence_hpc.adapter.refresh import Refreshed, refresh
 from prominence_hpc.adapter.renewal import renew_urls
 from prominence_hpc.adapter.settle import settle
-from prominence_hpc.adapter.store.records import JobRecord, JobStatus
+from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import (
     JOB_FILE,
     REPORT_FILE,
@@ -29,6 +29,7 @@ from prominence_hpc.wrappers.report import read as read_report
 __all__ = [
     "Listing",
     "Selection",
+    "bring_up_to_date",
     "delete",
     "describe",
     "list_jobs",
@@ -36,19 +37,21 @@ __all__ = [
     "remove",
     "submitted_document",
     "up_to_date",
+    "update",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which jobs a listing is about; every condition must hold."""
+    """Which jobs a listing is about; every condition must hold. ``workflow``: jobs of this one alone."""
 
     which: Which = "listed"
-    statuses: tuple[JobStatus, ...] | None = None
+    statuses: tuple[str, ...] | None = None
     last: int | None = None
     name: str | None = None
     labels: Mapping[str, str] | None = None
     site: str | None = None
+    workflow: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,32 @@ def list_jobs(workspace: Workspace, selection: Selection) -> Listing:
 
     ConfigError where the selection names a site that there is not.
     """
-    if selection.site is not None:
-        workspace.config.site(selection.site)
-    warnings = update(workspace, workspace.store.active(site=selection.site))
-    found = workspace.store.select(
+    site, store = selection.site, workspace.store
+    if site is not None:
+        workspace.config.site(site)
+    current = bring_up_to_date(
+        workspace, lambda: store.active(site=site, workflow=selection.workflow)
+    )
+    wanted = store.select_ids(
         which=selection.which,
         statuses=selection.statuses,
         last=selection.last,
         name=selection.name,
         labels=selection.labels,
+        site=site,
+        workflow=selection.workflow,
     )
-    records = [item for item in found if selection.site in (None, item.site)]
-    return Listing(records, warnings)
+    return Listing(with_others(workspace, wanted, current.records), current.warnings)
+
+
+def with_others(
+    workspace: Workspace, wanted: Sequence[int], known: Sequence[JobRecord]
+) -> list[JobRecord]:
+    """The records of ``wanted``, in that order; those that are ``known`` are not read once more."""
+    records = {record.id: record for record in known}
+    others = [job_id for job_id in wanted if job_id not in records]
+    records |= {record.id: record for record in workspace.store.get_many(others)}
+    return [records[job_id] for job_id in wanted if job_id in records]
 
 
 def up_to_date(workspace: Workspace, job_ids: Sequence[int], *, phases: bool = False) -> Listing:
@@ -84,27 +101,41 @@ def up_to_date(workspace: Workspace, job_ids: Sequence[int], *, phases: bool = F
     ``phases``: see :func:`.refresh`.
     """
     wanted = list(dict.fromkeys(job_ids))
-    records = [workspace.store.get(job_id) for job_id in wanted]
-    active = [record for record in records if not record.final]
-    warnings = update(workspace, active, phases=phases)
-    return Listing([workspace.store.get(job_id) for job_id in wanted], warnings)
+    for job_id in set(wanted).difference(record.id for record in workspace.store.get_many(wanted)):
+        workspace.store.get(job_id)  # says that there is none
+    current = bring_up_to_date(workspace, lambda: workspace.store.get_many(wanted), phases=phases)
+    return Listing(with_others(workspace, wanted, current.records), current.warnings)
 
 
 def update(
     workspace: Workspace, records: Sequence[JobRecord], *, phases: bool = False
 ) -> list[str]:
-    """Settle interrupted submissions, then bring these jobs up to date; what could not be is said."""
+    """As :func:`bring_up_to_date`, of jobs that were read before; what could not be found out is said."""
+    ids = [record.id for record in records]
+    return bring_up_to_date(
+        workspace, lambda: workspace.store.get_many(ids), phases=phases
+    ).warnings
+
+
+def bring_up_to_date(
+    workspace: Workspace, read: Callable[[], list[JobRecord]], *, phases: bool = False
+) -> Refreshed:
+    """Settle interrupted submissions, then bring the jobs that ``read`` gives up to date.
+
+    They are read after the former, which may change them; ten thousand are not read twice.
+    """
     messages = settle(workspace)
-    if not records:
-        return messages
+    records = read()
     if any(record.graph is not None and record.handle is None for record in records):
         from prominence_hpc.adapter.workflows.graphs import adopt_graphs
 
         adopt_graphs(workspace, records)
-    current = workspace.store.get_many([record.id for record in records])
-    refreshed = refresh(workspace.store, workspace.backend, current, now=time.time(), phases=phases)
-    messages += renew_urls(workspace, refreshed.records, time.time())
-    return [*messages, *refreshed.warnings]
+        records = read()
+    if not records:
+        return Refreshed([], messages)
+    current = refresh(workspace.store, workspace.backend, records, now=time.time(), phases=phases)
+    messages += renew_urls(workspace, current.records, time.time())
+    return Refreshed(current.records, [*messages, *current.warnings])
 
 
 def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[str]]:
@@ -119,8 +150,22 @@ def describe(workspace: Workspace, job_id: int) -> tuple[dict[str, Any], list[st
         read_report(folder / REPORT_FILE),
         lambda name: workspace.storage.temporary_url(prefix + name),
         earlier_attempts(folder),
+        membership(workspace, record),
     )
     return document, listing.warnings
+
+
+def membership(workspace: Workspace, record: JobRecord) -> dict[str, Any]:
+    """Of a workflow's job, the workflow and the values of its parameters; of any other nothing."""
+    if record.workflow is None:
+        return {}
+    from prominence_hpc.adapter.workflows.descriptions import part_of
+
+    workflow = workspace.store.workflows.get(record.workflow)
+    return {
+        "parameters": part_of(workspace.state, record).parameters(record.copy),
+        "workflow": {"id": workflow.id, "name": workflow.name},
+    }
 
 
 def submitted_document(workspace: Workspace, job_id: int) -> dict[str, Any]:

@@ -40,8 +40,11 @@ def run_command(
     *,
     timeout_seconds: float,
     environment: Mapping[str, str] | None = None,
+    text: str | None = None,
 ) -> Completed:
     """Run a program to its end, whatever its exit code; nothing is asked of the terminal.
+
+    ``text`` is its standard input, which is empty without it.
 
     The program is looked up on our own PATH; ``environment``, where it is given, is all that the
     program sees. What it creates is the user's alone (umask 077). Raises BackendError where the
@@ -53,7 +56,8 @@ def run_command(
     try:
         ended = subprocess.run(
             [program, *argv[1:]],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if text is None else None,
+            input=None if text is None else text.encode(),
             capture_output=True,
             timeout=timeout_seconds,
             env=None if environment is None else dict(environment),

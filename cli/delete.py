@@ -1,16 +1,10 @@
 """``prominence delete`` and ``remove``."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option
-from prominence_hpc.cli.ids import Reference, is_workflow
+from prominence_hpc.cli.ids import Reference, parted
 from prominence_hpc.cli.output import print_json, warn
-
-if TYPE_CHECKING:
-    from prominence_hpc.adapter.workspace import Workspace
 
 __all__ = ["delete_command", "remove_command"]
 
@@ -55,10 +49,3 @@ def remove_command(*, numbers: tuple[int, ...], as_json: bool) -> None:
         remove_workflow(session, number)
     what = "Workflow" if workflows and not jobs else "Job"
     print_json({"removed": list(numbers)}) if as_json else click.echo(f"{what} removed from queue")
-
-
-def parted(session: "Workspace", numbers: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Workflows and jobs among these numbers, each once."""
-    once = list(dict.fromkeys(numbers))
-    workflows = [number for number in once if is_workflow(session, number)]
-    return workflows, [number for number in once if number not in workflows]

@@ -3,6 +3,7 @@
 Jobs and workflows are numbered together, so that the word before a number is never needed.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -10,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from prominence_hpc.adapter.workspace import Workspace
 
-__all__ = ["JobReference", "Reference", "is_workflow"]
+__all__ = ["JobReference", "Reference", "is_workflow", "parted"]
 
 Kind = Literal["job", "workflow"]
 
@@ -50,3 +51,10 @@ def is_workflow(session: "Workspace", number: int) -> bool:
     if kind == "workflow" and not found:
         session.store.workflows.get(number)  # says that there is none
     return found
+
+
+def parted(session: "Workspace", numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Workflows and jobs among these numbers, each once."""
+    once = list(dict.fromkeys(numbers))
+    workflows = [number for number in once if is_workflow(session, number)]
+    return workflows, [number for number in once if number not in workflows]

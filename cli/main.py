@@ -28,6 +28,7 @@ COMMANDS = {
     "describe": "describe",
     "wait": "wait",
     "watch": "watch",
+    "graph": "graph",
     "exec": "exec",
     "snapshot": "snapshot",
     "stdout": "streams",

@@ -1,38 +1,41 @@
-"""``prominence watch``: jobs as they change, in a terminal."""
+"""``prominence watch``: jobs and workflows as they change, in a terminal."""
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from prominence_hpc.cli.flags import flag_options
-from prominence_hpc.cli.ids import JobReference
-from prominence_hpc.cli.output import warn
+from prominence_hpc.cli.ids import Reference, parted
+from prominence_hpc.cli.output import printable, warn
 
 if TYPE_CHECKING:
-    from prominence_hpc.adapter.jobs import Listing
+    from prominence_hpc.adapter.looks import Look, Watched
     from prominence_hpc.adapter.store.records import JobRecord
 
-__all__ = ["changes", "summary", "watch_command"]
+__all__ = ["changes", "states_of", "summary", "watch_command"]
 
 INTERRUPTED = 130
 
 
-@click.command("watch", cls=JobReference)
+@click.command("watch", cls=Reference)
 @flag_options
-@click.argument("job_ids", metavar="[job] [ID...]", type=int, nargs=-1)
-def watch_command(*, job_ids: tuple[int, ...]) -> int:
-    """Show jobs as they change, until all have ended or you press Ctrl-C.
+@click.argument("numbers", metavar="[job|workflow] [ID...]", type=int, nargs=-1)
+def watch_command(*, numbers: tuple[int, ...]) -> int:
+    """Show jobs and workflows as they change, until all have ended or you press Ctrl-C.
 
-    Without ID: all active jobs, and those that are created meanwhile. Where the output is no
-    terminal, a line for each change.
+    Without ID: all that are active, and those that are created meanwhile. Of a workflow its counts
+    are shown, and the first of its jobs that run or have failed. Where the output is no terminal, a
+    line for each change of a job, or of a workflow and its parts.
     """
     from prominence_hpc.adapter.watch import watch
     from prominence_hpc.cli.session import workspace
 
-    looks = watch(workspace(), job_ids)
+    session = workspace()
+    workflows, jobs = parted(session, numbers)
+    looks = watch(session, jobs, workflows)
     try:
         if sys.stdout.isatty():
             from prominence_hpc.cli.live_table import show
@@ -46,34 +49,73 @@ def watch_command(*, job_ids: tuple[int, ...]) -> int:
     return 0
 
 
-def warned(looks: "Iterable[tuple[Listing, float]]") -> "Iterator[list[JobRecord]]":
-    """The records of each look; what could not be found out is told once."""
+def warned(looks: "Iterable[tuple[Look, float]]") -> "Iterator[Look]":
+    """Each look; what could not be found out is told once."""
     told: set[str] = set()
-    for listing, _ in looks:
-        for warning in listing.warnings:
+    for look, _ in looks:
+        for warning in look.warnings:
             if warning not in told:
                 told.add(warning)
                 warn(warning)
-        yield listing.records
+        yield look
 
 
-def changes(looks: "Iterable[list[JobRecord]]") -> Iterator[str]:
-    """A line for each job at first sight and whenever its status or the reason of it changes."""
-    known: dict[int, tuple[str, str]] = {}
-    for records in looks:
-        for record in records:
-            now = (record.status, record.status_reason)
-            if known.get(record.id) != now:
-                known[record.id] = now
-                reason = f": {record.status_reason}" if record.status_reason else ""
-                clock = time.strftime("%H:%M:%S", time.gmtime())
-                yield f"{clock} Job {record.id} {record.status}{reason}"
+def changes(looks: "Iterable[Look]") -> Iterator[str]:
+    """A line for each job at first sight and whenever its status or the reason of it changes.
+
+    Of workflows, and of the entries of their descriptions, whenever their status does.
+    """
+    known: dict[object, object] = {}
+    for look in looks:
+        clock = time.strftime("%H:%M:%S", time.gmtime())
+        for key, state, line in [
+            *(job_state(record) for record in look.records),
+            *(state for item in look.workflows for state in workflow_states(item)),
+        ]:
+            if known.get(key) != state:
+                known[key] = state
+                yield f"{clock} {printable(line)}"
 
 
-def summary(records: "Iterable[JobRecord]") -> str:
-    """How many jobs are in which state: ``2 running, 1 idle, 3 completed``."""
+# What changes, how it is, and the line that says so.
+State = tuple[object, object, str]
+
+
+def job_state(record: "JobRecord") -> State:
+    reason = f": {record.status_reason}" if record.status_reason else ""
+    line = f"Job {record.id} {record.status}{reason}"
+    return record.id, (record.status, record.status_reason), line
+
+
+def workflow_states(item: "Watched") -> Iterator[State]:
+    """Of the workflow, and of each part that has begun."""
+    from prominence_hpc.adapter.workflows.progress import words_of
+
+    progress = item.progress
+    words = words_of(progress.counts, many=True)
+    yield progress.id, progress.status, f"Workflow {progress.id} {progress.status}: {words}"
+    for part, counts in zip(item.parts, item.counts, strict=True):
+        if counts.status == "idle":
+            continue
+        words = words_of(counts, many=part.swept)
+        more = "" if words == counts.status else f": {words}"
+        line = f"Workflow {progress.id} {part.name} {counts.status}{more}"
+        # The first failure among many is news, the others are not.
+        yield (progress.id, part.number), (counts.status, counts.failed > 0), line
+
+
+def states_of(look: "Look") -> dict[str, int]:
+    """How many jobs are in which state, those of the workflows too."""
     counts: dict[str, int] = {}
-    for record in records:
+    for record in look.records:
         counts[record.status] = counts.get(record.status, 0) + 1
+    for item in look.workflows:
+        for status, count in item.progress.counts.states.items():
+            counts[status] = counts.get(status, 0) + count
+    return counts
+
+
+def summary(counts: "Mapping[str, int]") -> str:
+    """How many jobs are in which state: ``2 running, 1 idle, 3 completed``."""
     order = ("running", "idle", "completed", "failed", "killed", "deleted")
     return ", ".join(f"{counts[status]} {status}" for status in order if status in counts)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from prominence_hpc.adapter.store import schema
 from prominence_hpc.adapter.store.claims import Claim, claim_of_this_process, is_abandoned
+from prominence_hpc.adapter.store.conditions import where
 from prominence_hpc.adapter.store.database import Database
-from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, JobStatus, decode
+from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, decode
 from prominence_hpc.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ LEFT_IN_QUEUE_SECONDS = 90 * 86400
 
 # "listed": what a plain ``list`` shows: not ended, or left in the queue and not yet removed.
 Which = Literal["listed", "completed", "all"]
+_TERMS: dict[Which, tuple[str, ...]] = {
+    "listed": (schema.LISTED,),
+    "completed": ("final = 1",),
+    "all": ("1",),
+}
 
 
 class Store:
@@ -262,11 +268,11 @@ class Store:
         with self._database.reading() as connection:
             return _by_id(connection, job_ids)
 
-    def active(self, *, site: str | None = None) -> list[JobRecord]:
-        """Jobs without a final verdict, in order of id."""
+    def active(self, *, site: str | None = None, workflow: int | None = None) -> list[JobRecord]:
+        """Jobs without a final verdict, in order of id; of one site, or of one workflow."""
+        clause, values = where([schema.LISTED, "final = 0"], site=site, workflow=workflow)
         with self._database.reading() as connection:
-            found = _records(connection, f"WHERE {schema.LISTED} AND final = 0 ORDER BY id")
-        return [record for record in found if site is None or record.site == site]
+            return _records(connection, f"{clause} ORDER BY id", values)
 
     def remembered_way(self, site: str) -> str | None:
         """The way by which the site's nodes were last reached; None where none is known."""
@@ -283,23 +289,48 @@ class Store:
         self,
         *,
         which: Which = "all",
-        statuses: Collection[JobStatus] | None = None,
+        statuses: Collection[str] | None = None,
         last: int | None = None,
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> list[JobRecord]:
-        """Jobs that meet every condition, in order of id; ``last`` keeps the newest of them.
+        """The jobs whose ids are those of :meth:`select_ids`."""
+        return self.get_many(
+            self.select_ids(which=which, statuses=statuses, last=last, name=name, labels=labels)
+        )
 
-        ``name`` is the whole name, or a pattern with ``*`` and ``?``, which names cannot hold.
-        ``statuses`` are those stored at the last refresh.
+    def select_ids(
+        self,
+        *,
+        which: Which = "all",
+        statuses: Collection[str] | None = None,
+        last: int | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        site: str | None = None,
+        workflow: int | None = None,
+    ) -> list[int]:
+        """Ids of the jobs that meet every condition, in order; ``last`` keeps the newest of them.
+
+        ``name`` may be a pattern: see :func:`.where`. ``statuses`` are those stored at the last refresh.
         """
-        where, values = _conditions(which, statuses, name, labels or {})
-        clause = f"{where} ORDER BY id DESC"
+        clause, values = where(
+            _TERMS[which],
+            statuses=statuses,
+            name=name,
+            labels=labels,
+            site=site,
+            workflow=workflow,
+        )
+        if which == "listed":
+            clause += " AND (final = 0 OR COALESCE(ended, created) > ?)"
+            values.append(time.time() - LEFT_IN_QUEUE_SECONDS)
+        clause += " ORDER BY id DESC"
         if last is not None:
             clause += " LIMIT ?"
             values.append(max(0, last))
         with self._database.reading() as connection:
-            found = _records(connection, clause, values)
+            found = [row[0] for row in connection.execute(f"SELECT id FROM jobs {clause}", values)]
         found.reverse()
         return found
 
@@ -324,7 +355,7 @@ def _one(connection: "sqlite3.Connection", job_id: int | None) -> JobRecord:
 
 
 def _by_id(connection: "sqlite3.Connection", job_ids: Collection[int]) -> list[JobRecord]:
-    wanted = sorted(set(job_ids))
+    wanted = sorted({job_id for job_id in job_ids if 0 < job_id < _IDS})
     found: list[JobRecord] = []
     for start in range(0, len(wanted), _VALUES_AT_ONCE):
         some = wanted[start : start + _VALUES_AT_ONCE]
@@ -332,32 +363,6 @@ def _by_id(connection: "sqlite3.Connection", job_ids: Collection[int]) -> list[J
             connection, f"WHERE id IN ({', '.join('?' * len(some))}) ORDER BY id", some
         )
     return found
-
-
-def _conditions(
-    which: Which,
-    statuses: Collection[JobStatus] | None,
-    name: str | None,
-    labels: Mapping[str, str],
-) -> tuple[str, list[Any]]:
-    terms = {
-        "listed": [schema.LISTED, "(final = 0 OR COALESCE(ended, created) > ?)"],
-        "completed": ["final = 1"],
-        "all": ["1"],
-    }[which]
-    values: list[Any] = []
-    if which == "listed":
-        values.append(time.time() - LEFT_IN_QUEUE_SECONDS)
-    if statuses is not None:
-        terms.append(f"status IN ({', '.join('?' * len(statuses))})")
-        values += statuses
-    if name is not None:
-        terms.append("name GLOB ?")
-        values.append(name)
-    for key, value in labels.items():
-        terms.append("id IN (SELECT job FROM labels WHERE key = ? AND value = ?)")
-        values += [key, value]
-    return "WHERE " + " AND ".join(terms), values
 
 
 def _claim_values(claim: Claim) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prominence_hpc.adapter.store import schema
 from prominence_hpc.adapter.store.claims import claim_of_this_process, is_abandoned
+from prominence_hpc.adapter.store.conditions import where
 from prominence_hpc.adapter.store.database import Database
 from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, decode
 from prominence_hpc.adapter.store.workflow_records import (
@@ -34,6 +35,8 @@ from prominence_hpc.errors import NotFoundError
 if TYPE_CHECKING:
     import sqlite3
 
+    from prominence_hpc.adapter.store.store import Which
+
 __all__ = ["NewPart", "Workflows"]
 
 _CLAIM = ("claim_host", "claim_pid", "claim_start", "claim_time")
@@ -41,6 +44,17 @@ _NO_CLAIM = ", ".join(f"{column} = NULL" for column in _CLAIM)
 
 # SQLite's integers have 64 bits, sign included.
 _IDS = 1 << 63
+
+_ACTIVE = (
+    "id IN (SELECT workflow FROM jobs"
+    f" WHERE {schema.LISTED} AND final = 0 AND workflow IS NOT NULL)"
+)
+# Conditions for each of :data:`.Which`.
+_TERMS: "dict[Which, tuple[str, ...]]" = {
+    "listed": (f"({_ACTIVE} OR (leave_in_queue = 1 AND removed = 0))",),
+    "completed": (f"NOT {_ACTIVE}",),
+    "all": ("1",),
+}
 
 # A job as a list shows it: its name, image and command.
 Shown = tuple[str, str, str]
@@ -258,19 +272,18 @@ class Workflows:
     def select(
         self,
         *,
+        which: "Which" = "all",
         last: int | None = None,
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
+        site: str | None = None,
     ) -> list[WorkflowRecord]:
-        """Workflows that meet every condition, in order of id; as :meth:`.Store.select`."""
-        terms, values = ["1"], list[Any]()
-        if name is not None:
-            terms.append("name GLOB ?")
-            values.append(name)
-        for key, value in (labels or {}).items():
-            terms.append("id IN (SELECT job FROM labels WHERE key = ? AND value = ?)")
-            values += [key, value]
-        clause = f"WHERE {' AND '.join(terms)} ORDER BY id DESC"
+        """Workflows that meet every condition, in order of id; ``last``, ``name`` as :meth:`.Store.select_ids`.
+
+        "listed": with jobs that have not ended, or left in the queue, for however long.
+        """
+        clause, values = where(_TERMS[which], name=name, labels=labels, site=site)
+        clause += " ORDER BY id DESC"
         if last is not None:
             clause += " LIMIT ?"
             values.append(max(0, last))
@@ -278,6 +291,14 @@ class Workflows:
             found = _workflows(connection, clause, values)
         found.reverse()
         return found
+
+    def reruns_of(self, workflow_id: int) -> list[int]:
+        """Ids of the workflows that did what this one had left, in order."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT id FROM workflows WHERE rerun_of = ? ORDER BY id", (workflow_id,)
+            )
+            return [number for (number,) in rows]
 
     def parts(self, workflow_id: int) -> list[PartRecord]:
         """Its parts, in the order of the description."""
@@ -304,6 +325,23 @@ class Workflows:
             where, values = f"{where} AND part = ?", [workflow_id, part]
         with self._database.reading() as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY id", values)
+            return [decode(row) for row in rows]
+
+    def unsuccessful(
+        self, workflow_id: int, *, last_reason: str, most: int | None = None
+    ) -> list[JobRecord]:
+        """Jobs that have ended and have not succeeded, in order of id; ``most``: no more than so many.
+
+        Those whose reason begins with ``last_reason`` come after all others.
+        """
+        clause = (
+            "WHERE workflow = ? AND final = 1 AND (status <> 'completed' OR task_failed = 1)"
+            " ORDER BY substr(status_reason, 1, ?) = ?, id LIMIT ?"
+        )
+        limit = -1 if most is None else most
+        values = (workflow_id, len(last_reason), last_reason, limit)
+        with self._database.reading() as connection:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM jobs {clause}", values)
             return [decode(row) for row in rows]
 
     def tallies(self, workflow_ids: Collection[int]) -> list[Tally]:

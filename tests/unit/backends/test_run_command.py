@@ -21,6 +21,11 @@ def test_arguments_arrive_as_they_are(programs: FakePrograms) -> None:
     assert call["umask"] == 0o077
 
 
+def test_a_program_reads_what_it_is_given_and_nothing_else() -> None:
+    assert run_command(["cat"], timeout_seconds=10, text="é\n" * 50_000).stdout == "é\n" * 50_000
+    assert run_command(["cat"], timeout_seconds=10).stdout == ""
+
+
 def test_a_program_that_is_not_there_is_named(programs: FakePrograms) -> None:
     assert find_program("tool") is None
     with pytest.raises(BackendError, match="tool is not installed here, or not on PATH") as raised:
