@@ -1,17 +1,29 @@
 """The one place that starts programs: schedulers' commands and the local launcher."""
 
 import os
+import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prominence_hpc.errors import BackendError, BackendUnavailable
 
-__all__ = ["Completed", "find_program", "first_line", "log", "run_command", "start_command"]
+__all__ = [
+    "Completed",
+    "find_program",
+    "first_line",
+    "log",
+    "run_command",
+    "run_until_said",
+    "start_command",
+]
 
 _SHOWN_CHARACTERS = 400
+_BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,56 @@ def run_command(
         raise _timed_out(argv, timeout_seconds) from error
     except OSError as error:
         raise _not_run(argv, error) from error
-    completed = Completed(
-        tuple(argv),
-        ended.returncode,
-        ended.stdout.decode("utf-8", "surrogateescape"),
-        ended.stderr.decode("utf-8", "surrogateescape"),
-    )
-    log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
-    return completed
+    return _completed(argv, ended.returncode, ended.stdout, ended.stderr)
+
+
+def run_until_said(
+    argv: Sequence[str],
+    phrases: Sequence[str],
+    *,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    """As :func:`run_command`, but the program, and what it has started, is killed once it says one of ``phrases``.
+
+    They are looked for on standard error, where small letters and capitals are the same.
+    """
+    process = start_command(argv, environment=environment)
+    try:
+        out, err = _read_until(process, phrases, time.monotonic() + timeout_seconds)
+    except (TimeoutError, subprocess.TimeoutExpired) as error:
+        raise _timed_out(argv, timeout_seconds) from error
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+        with process:
+            pass
+    return _completed(argv, process.returncode, out, err)
+
+
+def _read_until(
+    process: "subprocess.Popen[bytes]", phrases: Sequence[str], deadline: float
+) -> tuple[bytes, bytes]:
+    """What a program writes until its end, or until it says one of ``phrases``; TimeoutError."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.close()
+    out, err = process.stdout.fileno(), process.stderr.fileno()
+    texts, open_ends = {out: b"", err: b""}, [out, err]
+    wanted = [phrase.lower().encode() for phrase in phrases]
+    while open_ends and not any(phrase in texts[err].lower() for phrase in wanted):
+        ready, _, _ = select.select(open_ends, [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TimeoutError
+        for descriptor in ready:
+            block = os.read(descriptor, _BLOCK_BYTES)
+            texts[descriptor] += block
+            if not block:
+                open_ends.remove(descriptor)
+    if not open_ends:
+        process.wait(timeout=max(0.0, deadline - time.monotonic()))
+    return texts[out], texts[err]
 
 
 def start_command(
@@ -114,6 +168,17 @@ def _program(argv: Sequence[str]) -> str:
 def _not_run(argv: Sequence[str], error: OSError) -> BackendError:
     msg = f"{argv[0]} cannot be run: {error.strerror}."
     return BackendError(msg, argv=argv)
+
+
+def _completed(argv: Sequence[str], returncode: int, stdout: bytes, stderr: bytes) -> Completed:
+    completed = Completed(
+        tuple(argv),
+        returncode,
+        stdout.decode("utf-8", "surrogateescape"),
+        stderr.decode("utf-8", "surrogateescape"),
+    )
+    log(f"{argv[0]} ended with {completed.returncode}: {completed.stderr!r}")
+    return completed
 
 
 def first_line(text: str) -> str:

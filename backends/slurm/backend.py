@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prominence_hpc.backends.abilities import SingleJobs
+from prominence_hpc.backends.abilities import NoGraphs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -18,7 +18,8 @@ from prominence_hpc.backends.environment import SYSTEM_PATH
 from prominence_hpc.backends.job_folder import node_folder, read_stream, write_private
 from prominence_hpc.backends.run_command import find_program
 from prominence_hpc.backends.settings import SiteSettings
-from prominence_hpc.backends.slurm import render
+from prominence_hpc.backends.slurm import queries, render
+from prominence_hpc.backends.slurm.arrays import handle_of
 from prominence_hpc.backends.slurm.commands import Commands, slurm_environment
 from prominence_hpc.backends.slurm.moldable import (
     TEST_TIME_FORMAT,
@@ -27,6 +28,7 @@ from prominence_hpc.backends.slurm.moldable import (
     parse_start,
 )
 from prominence_hpc.backends.slurm.transport import transport_of
+from prominence_hpc.errors import BackendError
 from prominence_hpc.wrappers.job_script import render_job_script
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ __all__ = ["SlurmBackend"]
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
 
 
-class SlurmBackend(SingleJobs):
+class SlurmBackend(NoGraphs):
     """Jobs in Slurm. Nodes see the job's folder: Slurm's own output files are written there."""
 
     name = "slurm"
@@ -52,7 +54,6 @@ class SlurmBackend(SingleJobs):
 
     def submit(self, submission: Submission) -> str:
         """See :meth:`.Backend.submit`; a job that may have several sizes gets one here."""
-        self.refuse_workflow(submission)
         submission = largest_that_starts(submission, self._start_of)
         write_private(submission.folder / "job.sh", self.job_script(submission), mode=0o700)
         return self._transport.submit(submission)
@@ -64,17 +65,35 @@ class SlurmBackend(SingleJobs):
 
     def job_script(self, submission: Submission) -> str:
         """The text of job.sh; sbatch takes a copy of it, so every path in it is absolute."""
-        redirection = ["exec >>stdout 2>>stderr"] if render.redirects_itself(submission) else []
+        redirects = submission.copies is None and render.redirects_itself(submission)
+        redirection = ["exec >>stdout 2>>stderr"] if redirects else []
         path = _path_of_slurm() if submission.maximum_retries else []
         return render_job_script(
             render.directives(submission, self._settings),
             [*redirection, *path, *self._settings.prologue],
             str(submission.runner),
             str(submission.folder / "plan.json"),
+            copy=None if submission.copies is None else "$1 + SLURM_ARRAY_TASK_ID",
+            folder=str(submission.folder),
         )
 
+    def most_copies(self, submission: Submission) -> int:  # noqa: ARG002
+        """See :meth:`.Backend.most_copies`; BackendError where the site has no arrays at all."""
+        most = self._transport.most_copies()
+        if not most:
+            msg = (
+                f"Slurm of site {self._settings.name} runs no job arrays (MaxArraySize is 0): "
+                "sweeps cannot be run there."
+            )
+            raise BackendError(msg)
+        return most
+
+    def copy_handle(self, handle: str, number: int) -> str:
+        """See :meth:`.Backend.copy_handle`: a job of the array ``handle``."""
+        return handle_of(handle, number)
+
     def poll(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
-        """See :meth:`.Backend.poll`."""
+        """See :meth:`.Backend.poll`. Of an array's own handle nothing is known: its jobs have states."""
         if not handles:
             return {}
         known = self._transport.states(handles)
@@ -114,7 +133,7 @@ class SlurmBackend(SingleJobs):
         if number:
             folder = node_folder(folder, number)
         if way == "srun":
-            prefix = render.srun_argv(handle, node)
+            prefix = queries.srun_argv(handle, node)
             return CommandShell(f"srun to {node}", str(folder), prefix, slurm_environment())
         from prominence_hpc.backends.ssh.shell import open_ssh_shell
 

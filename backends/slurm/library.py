@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["serve_in"]
 
 _INVALID_JOB_ID = 2017  # ESLURM_INVALID_JOB_ID
-_HISTORY_SECONDS = 90 * 24 * 3600  # as render.HISTORY_START says to sacct
+_HISTORY_SECONDS = 90 * 24 * 3600  # as queries.HISTORY_START says to sacct
 
 Request = Mapping[str, Any]
 
@@ -109,18 +109,23 @@ def _history(pyslurm: Any, request: Request) -> list[str]:
         start_time=int(time.time()) - _HISTORY_SECONDS,
     )
     jobs: Iterable[Any] = pyslurm.db.Jobs.load(chosen).values()
-    return [_line(job, job.nodelist, job.state_reason) for job in jobs]
+    return [_history_line(job) for job in jobs]
 
 
 def _queue_line(job: Any) -> str:
-    number, _, rest = _line(job, job.allocated_nodes, job.state_reason).partition("|")
-    return f"{number}|{job.requeue_count or 0}|{rest}"
+    known = _known(job, job.state, job.allocated_nodes)
+    return f"{job.id}|N/A|{job.requeue_count or 0}|{known}|{job.state_reason or ''}"
 
 
-def _line(job: Any, nodes: str | None, reason: str | None) -> str:
+def _history_line(job: Any) -> str:
+    state = f"{job.state} by {job.cancelled_by}" if job.cancelled_by else job.state
+    known = _known(job, state, job.nodelist)
+    return f"{job.id}|{known}|{job.eligible_time or 0}|{job.state_reason or ''}"
+
+
+def _known(job: Any, state: str, nodes: str | None) -> str:
     times = f"{job.start_time or 0}|{job.end_time or 0}"
-    code = f"{job.exit_code}:{job.exit_code_signal}"
-    return f"{job.id}|{job.state}|{times}|{code}|{nodes or ''}|{reason or ''}"
+    return f"{state}|{times}|{job.exit_code}:{job.exit_code_signal}|{nodes or ''}"
 
 
 def _cancel(pyslurm: Any, request: Request) -> list[str]:

@@ -26,12 +26,13 @@ __all__ = ["Pyslurm"]
 
 # For what is asked before anything is done: whether pyslurm is of use. The commands can do without it.
 _LOOK_SECONDS = 5.0
-# pyslurm asks for one job, or for everybody's; the commands for all of the user's own.
+# pyslurm asks for one job, or for everybody's, and of an array for its last; the commands for all of
+# the user's own.
 _ASKED_SINGLY = 16
 DIRECTIVES = "the site's directives are options of sbatch"
 # A job that ended by itself with a code other than 0. pyslurm takes 128 from codes beyond 127: which
 # of the two it was, squeue and sacct know.
-_FAILED = re.compile(r"(?:\d+\|)?\d+\|FAILED\|[^|]*\|[^|]*\|\d+:0\|")
+_FAILED = re.compile(r"\d+\|(?:N/A\|\d+\|)?FAILED\|[^|]*\|[^|]*\|\d+:0\|")
 
 
 class Pyslurm:
@@ -68,12 +69,16 @@ class Pyslurm:
     def states(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Transport.states`."""
         lines = self._lines("states", handles)
-        return self._commands.states(handles) if lines is None else parse.parse_queue(lines)
+        if lines is None:
+            return self._commands.states(handles)
+        return parse.parse_queue(lines, handles)
 
     def history(self, handles: Sequence[str]) -> dict[str, SchedulerState]:
         """See :meth:`.Transport.history`."""
         lines = self._lines("history", handles)
-        return self._commands.history(handles) if lines is None else parse.parse_states(lines)
+        if lines is None:
+            return self._commands.history(handles)
+        return parse.parse_history(lines, handles)
 
     def find(self, tags: Sequence[str]) -> dict[str, str]:
         """See :meth:`.Transport.find`; of all the user's jobs, and so by the commands."""
@@ -83,6 +88,10 @@ class Pyslurm:
         """See :meth:`.Transport.cancel`."""
         if not self._asked("cancel", handles):
             self._commands.cancel(handles)
+
+    def most_copies(self) -> int:
+        """See :meth:`.Transport.most_copies`; asked once, of the command."""
+        return self._commands.most_copies()
 
     def versions(self) -> str:
         """What fits what, for people. Misfit where nothing does; BackendUnavailable."""
@@ -135,7 +144,7 @@ class Pyslurm:
 
     def _asked(self, verb: str, handles: Sequence[str]) -> list[str] | None:
         """The answer; None where the commands must be asked."""
-        if len(handles) > _ASKED_SINGLY:
+        if len(handles) > _ASKED_SINGLY or any("_" in handle for handle in handles):
             return None
         deadline = self._deadline()
         try:

@@ -8,9 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-__all__ = ["explained", "is_held"]
+__all__ = ["NEVER_SATISFIED", "explained", "is_held"]
 
 _Words = TypeVar("_Words")
+
+# Also of a job that Slurm has taken out of the queue for it.
+NEVER_SATISFIED = "DependencyNeverSatisfied"
 
 _LESS = "delete it and ask for less"
 _CONFIGURED = "delete it and check the site's configuration"
@@ -22,7 +25,7 @@ _ASK = "ask your site's administrators, or delete it"
 _HELD = {
     "AccountNotAllowed": ("the partition is closed to its account", _CONFIGURED),
     "BadConstraints": ("no node has what it asks for", "delete it and ask for less or otherwise"),
-    "DependencyNeverSatisfied": ("what it depends on has failed", "delete it"),
+    NEVER_SATISFIED: ("what it depends on has failed", "delete it"),
     "InvalidAccount": ("Slurm does not know its account", _CONFIGURED),
     "InvalidQOS": ("Slurm does not know its QOS", _CONFIGURED),
     "JobHeldAdmin": ("an administrator holds it", _ASK),

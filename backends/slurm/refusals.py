@@ -3,7 +3,15 @@
 from prominence_hpc.backends.run_command import Completed, first_line
 from prominence_hpc.errors import BackendError, BackendUnavailable
 
-__all__ = ["accounting_is_off", "is_about_ended_jobs", "query_error", "submit_error"]
+__all__ = [
+    "NO_ROOM",
+    "accounting_is_off",
+    "has_no_room",
+    "is_about_ended_jobs",
+    "is_busy",
+    "query_error",
+    "submit_error",
+]
 
 # The controller was reached, or may have been: whether it took the job is not known.
 _PERHAPS_SUBMITTED = (
@@ -13,7 +21,6 @@ _PERHAPS_SUBMITTED = (
     "broken pipe",
     "transport endpoint is not connected",
     "resource temporarily unavailable",
-    "temporarily unable to accept job",
     "unexpected message received",
     "message send failure",
     "message receive failure",
@@ -22,6 +29,10 @@ _PERHAPS_SUBMITTED = (
     "(shutdown failure)",
     "timed out",
 )
+# sbatch has been refused, says so, and tries again for two minutes.
+_QUEUE_IS_FULL = "job queue full"
+_IS_BUSY = "temporarily unable to accept job"
+NO_ROOM = (_QUEUE_IS_FULL, _IS_BUSY)
 # No connection was made: no request has left.
 _UNREACHABLE = ("(connect failure)", "connection refused", "no route to host")
 
@@ -42,6 +53,19 @@ _ADVICE = (
         "generic resource",
         "no node has such gpus (sinfo -o '%n %G'), or --gres among the site's directives is wrong",
     ),
+    (
+        "dependency problem",
+        "a job that it is to wait for is not known to Slurm any more: it has ended a while ago",
+    ),
+    (
+        "array specification",
+        "it has more jobs than an array may have: see MaxArraySize in scontrol show config",
+    ),
+    (
+        _QUEUE_IS_FULL,
+        "MaxJobCount in scontrol show config says how many it may have: wait, or submit fewer at once",
+    ),
+    (_IS_BUSY, "try again later"),
     ("mutually exclusive", "the site's directives already ask for gpus: leave gpus out"),
     ("policy limit", "this account has reached a limit: wait for other jobs, or ask for less"),
     ("submit limit", "this account has reached a limit: wait for other jobs to end"),
@@ -70,6 +94,16 @@ def query_error(ended: Completed) -> BackendError:
     """Why squeue, sacct or scancel failed."""
     msg = f"{ended.argv[0]} got no answer from Slurm: {_words(ended)}."
     return _error(BackendUnavailable, msg, ended)
+
+
+def has_no_room(ended: Completed) -> bool:
+    """Whether sbatch was told that the job cannot be taken now."""
+    return any(words in ended.stderr.lower() for words in NO_ROOM)
+
+
+def is_busy(ended: Completed) -> bool:
+    """Whether that may be over in a moment."""
+    return _IS_BUSY in ended.stderr.lower()
 
 
 def accounting_is_off(ended: Completed) -> bool:
@@ -113,5 +147,6 @@ def _without_prefix(line: str) -> str:
     for mark in (": error: ", ": fatal: "):
         _, found, rest = line.partition(mark)
         if found:
-            return rest.removeprefix("Batch job submission failed: ").rstrip(".")
+            rest = rest.removeprefix("Batch job submission failed: ").rstrip(".")
+            return rest.removesuffix(", sleeping and retrying")
     return line

@@ -1,4 +1,4 @@
-"""What is said to Slurm: directives of job.sh, and command lines. Pure functions.
+"""What a submission says to Slurm: directives of job.sh, and sbatch's command line. Pure functions.
 
 Numbers, and what the site's configuration says, go into job.sh as ``#SBATCH`` lines, where people
 look for them. What a user wrote (name, labels, paths) goes into sbatch's argument list: sbatch
@@ -7,7 +7,8 @@ reads directives by quoting rules of its own, in which there is no newline.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 from prominence_hpc.backends.base import Submission
 from prominence_hpc.backends.settings import SiteSettings
@@ -15,18 +16,13 @@ from prominence_hpc.errors import ConfigError
 
 __all__ = [
     "COMMENT_CHARACTERS",
-    "HISTORY_START",
-    "QUEUE_FORMAT",
     "argument_options",
     "comment",
     "directive_options",
     "directives",
     "redirects_itself",
-    "sacct_argv",
     "sbatch_argv",
     "sbatch_quote",
-    "squeue_argv",
-    "srun_argv",
     "test_argv",
 ]
 
@@ -36,19 +32,6 @@ _NAME_BYTES = 1023
 MIB_PER_GB = 1000  # of disk, as of memory
 # For a job that is put back into the queue to be started again, where there is a deadline.
 RETRY_MINUTES = 3
-
-# ":|" is a field of any width and what follows it; see squeue(1), --Format.
-QUEUE_FORMAT = "JobID:|,RestartCnt:|,State:|,StartTime:|,EndTime:|,exit_code:|,NodeList:|,Reason:"
-_QUEUE_TAG_FORMAT = "JobID:|,Comment:"
-
-# How far back accounting is asked: as long as PROMINENCE keeps a finished job in sight.
-HISTORY_START = "now-90days"
-# Longer lists of ids than this are not passed to sacct: it is asked for all of the user's jobs.
-_HISTORY_IDS = 1000
-_SACCT_STATE_FIELDS = "JobIDRaw,State,Start,End,ExitCode,NodeList,Reason"
-# The comment is in accounting only where the site stores it (AccountingStoreFlags=job_comment); the
-# line that submitted the job always is, and holds the same comment, where there was such a line.
-_SACCT_TAG_FIELDS = "JobIDRaw,Comment,SubmitLine"
 
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 
@@ -88,7 +71,8 @@ def directive_options(submission: Submission, settings: SiteSettings) -> dict[st
         "partition": settings.partition or None,
         "account": settings.account or None,
         "qos": settings.qos or None,
-        # Every end is one, also a failure, a cancellation and that of the time.
+        # Every end is one, also a failure, a cancellation and that of the time. Of an array it is that
+        # of the last of its jobs: one e-mail for a whole sweep, not one for each of its jobs.
         "mail-type": "END" if submission.mails else None,
         "mail-user": submission.mail_address if submission.mails else None,
     }
@@ -105,19 +89,23 @@ def sbatch_argv(submission: Submission) -> list[str]:
 
     There is no ``--signal``: the wrapper keeps the time by itself, and Slurm sends SIGTERM to all
     processes of a job, the wrapper among them, KillWait seconds before SIGKILL.
+
+    Copies are a job array; job.sh is told the first one's number, and adds its own index.
     """
     options = argument_options(submission)
+    first = [] if submission.copies is None else [str(submission.copies.first)]
     return [
         "sbatch",
         "--parsable",
         *[f"--{name}={value}" for name, value in options.items()],
         str(submission.folder / "job.sh"),
+        *first,
     ]
 
 
 def argument_options(submission: Submission) -> dict[str, str]:
     """sbatch's long options, without their dashes, that stand in its argument list, and their values."""
-    redirected = redirects_itself(submission)
+    redirected = redirects_itself(submission) or submission.copies is not None
     return {
         "comment": comment(submission),
         "job-name": _name(submission),
@@ -125,12 +113,17 @@ def argument_options(submission: Submission) -> dict[str, str]:
         "propagate": "NONE",  # else the limits (ulimit) of the login node hold in the job
         "output": "/dev/null" if redirected else "\\stdout",
         "error": "/dev/null" if redirected else "\\stderr",
+        **_array(submission),
+        **_dependency(submission),
     }
 
 
 def test_argv(submission: Submission) -> list[str]:
-    """The command that asks when the same job would start, and submits nothing."""
-    program, *options = sbatch_argv(submission)
+    """The command that asks when the same job would start, and submits nothing.
+
+    Of copies it asks for one, and of a job that waits for others as if they had ended.
+    """
+    program, *options = sbatch_argv(replace(submission, copies=None, after=()))
     return [program, "--test-only", *options]
 
 
@@ -162,48 +155,6 @@ def comment(submission: Submission) -> str:
     return _with_labels(head, kept, len(labels) - len(kept))
 
 
-def squeue_argv(*, tags: bool = False) -> list[str]:
-    """All jobs of the user, those that ended within MinJobAge included: one call for any number."""
-    fields = _QUEUE_TAG_FORMAT if tags else QUEUE_FORMAT
-    return ["squeue", "--me", "--noheader", "--states=all", f"--Format={fields}"]
-
-
-def sacct_argv(user: int, *, handles: Sequence[str] = (), tags: bool = False) -> list[str]:
-    """The user's jobs of the last 90 days, or of them ``handles`` where they are not too many."""
-    chosen = [f"--jobs={','.join(handles)}"] if 0 < len(handles) <= _HISTORY_IDS else []
-    return [
-        "sacct",
-        "--parsable2",
-        "--noheader",
-        "--allocations",
-        f"--uid={user}",
-        f"--starttime={HISTORY_START}",
-        *chosen,
-        f"--format={_SACCT_TAG_FIELDS if tags else _SACCT_STATE_FIELDS}",
-    ]
-
-
-def srun_argv(handle: str, node: str) -> list[str]:
-    """What a program's command line is added to, to run it as a step of a job, on one of its nodes.
-
-    The step takes part in what the job has (``--overlap``), and waits for nothing. Messages of srun
-    itself come on standard error, with the program's.
-    """
-    return [
-        "srun",
-        "--overlap",
-        f"--jobid={handle}",
-        f"--nodelist={node}",
-        "--nodes=1",
-        "--ntasks=1",
-        "--mpi=none",
-        "--unbuffered",
-        "--quiet",
-        "--chdir=/",  # the login node's folder need not be there
-        "--job-name=prominence",
-    ]
-
-
 def sbatch_quote(value: str) -> str:
     r"""``value`` as one word of a ``#SBATCH`` line: a backslash before all that means something.
 
@@ -213,6 +164,18 @@ def sbatch_quote(value: str) -> str:
     if _SAFE.fullmatch(value):
         return value
     return re.sub(r"([^A-Za-z0-9_@%+=:,./-])", r"\\\1", _one_line(value))
+
+
+def _array(submission: Submission) -> dict[str, str]:
+    copies = submission.copies
+    return {} if copies is None else {"array": f"0-{copies.count - 1}"}
+
+
+def _dependency(submission: Submission) -> dict[str, str]:
+    """An array's id stands for all of it. Where one has failed, Slurm takes the job out of the queue."""
+    if not submission.after:
+        return {}
+    return {"dependency": f"afterok:{':'.join(submission.after)}", "kill-on-invalid-dep": "yes"}
 
 
 def _name(submission: Submission) -> str:

@@ -41,6 +41,9 @@ class Transport(Protocol):
     def cancel(self, handles: Sequence[str]) -> None:
         """End or dequeue these jobs; those that ended already are no error."""
 
+    def most_copies(self) -> int:
+        """How many jobs an array may have; 0 where the site has no arrays."""
+
 
 @dataclass(frozen=True)
 class InUse:
@@ -77,6 +80,10 @@ class Auto:
     def cancel(self, handles: Sequence[str]) -> None:
         """See :meth:`Transport.cancel`."""
         self._next().cancel(handles)
+
+    def most_copies(self) -> int:
+        """See :meth:`Transport.most_copies`."""
+        return self._commands.most_copies()
 
     def _next(self) -> Transport:
         self._calls += 1

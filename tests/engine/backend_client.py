@@ -73,8 +73,15 @@ class RemoteBackend:
 
     def submit(self, code: str, **fields: Any) -> Job:
         """Submit a job that runs the Python text ``code`` in place of the wrapper."""
+        document = self.submission(code, **fields)
+        handle = self.call("submit", document)
+        self.handles.append(handle)
+        return Job(document["tag"], document["folder"], handle)
+
+    def submission(self, code: str, **fields: Any) -> dict[str, Any]:
+        """What the driver makes a submission of."""
         number = next(_numbers)
-        document = {
+        return {
             "tag": secrets.token_hex(16),
             "job_id": number,
             "name": "",
@@ -87,9 +94,10 @@ class RemoteBackend:
             "code": code,
             **fields,
         }
-        handle = self.call("submit", document)
-        self.handles.append(handle)
-        return Job(document["tag"], document["folder"], handle)
+
+    def copies(self, job: Job, count: int) -> list[str]:
+        """The handles of a submission's copies."""
+        return [self.call("copy_handle", [job.handle, number]) for number in range(count)]
 
     def state(self, handle: str) -> dict[str, Any]:
         """The queue's word, or where it has none any more the history's."""

@@ -35,7 +35,7 @@ def submission_of(document: dict[str, Any]) -> Submission:
     copies = document.pop("copies", None)
     outputs = tuple((name, Path(path)) for name, path in document.pop("outputs", ()))
     return Submission(
-        **{**document, "folder": folder},
+        **{**document, "folder": folder, "after": tuple(document.get("after", ()))},
         runner=runner,
         copies=None if copies is None else Copies(**copies),
         transfer=Transfer(inputs=inputs, outputs=outputs),
@@ -46,6 +46,12 @@ def call(backend: Backend, verb: str, argument: Any) -> Any:
     match verb:
         case "submit":
             return backend.submit(submission_of(argument))
+        case "most_copies":
+            return backend.most_copies(submission_of(argument))
+        case "copy_handle":
+            return backend.copy_handle(*argument)
+        case "run_beside":
+            return job_id_beside(backend, *argument)
         case "poll" | "history":
             states = getattr(backend, verb)(argument)
             return {handle: plain(state) for handle, state in states.items()}
@@ -54,8 +60,6 @@ def call(backend: Backend, verb: str, argument: Any) -> Any:
             return b"".join(backend.output(handle, Path(folder), stream)).decode()
         case "enter":
             return said_by_enter(backend, *argument)
-        case "copy_handle":
-            return backend.copy_handle(*argument)
         case "graph_handles":
             return backend.graph_handles(Path(argument))
         case _:
@@ -73,6 +77,18 @@ def said_by_enter(backend: Backend, handle: str, folder: str) -> str:
     finally:
         channel.close()
         shell.close()
+    return said.decode()
+
+
+def job_id_beside(backend: Backend, way: str, handle: str, node: str, folder: str) -> str:
+    """What Slurm says in a shell of a job that the job's own id is."""
+    shell = backend.open_shell(way, handle, node, Path(folder))
+    channel = shell.open(["printenv", "SLURM_JOB_ID"])
+    said = b""
+    while block := channel.read(1 << 16):
+        said += block
+    channel.close()
+    shell.close()
     return said.decode()
 
 

@@ -20,7 +20,7 @@ from prominence_hpc.backends.htcondor.render import submit_description
 from prominence_hpc.backends.local import LocalBackend
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import SlurmBackend
-from prominence_hpc.backends.slurm.parse import parse_queue, parse_states
+from prominence_hpc.backends.slurm.parse import parse_history, parse_queue
 from prominence_hpc.backends.slurm.render import directives
 from prominence_hpc.wrappers.report import RETRY_EXIT_CODE
 from tests.unit.backends.helpers import FakePrograms, submission
@@ -73,10 +73,10 @@ def test_a_deadline_leaves_time_to_run(fields: dict[str, Any], minutes: int) -> 
 
 
 def test_a_deadline_missed_in_the_queue_is_not_a_walltime_exceeded() -> None:
-    waited = parse_queue("7|0|DEADLINE|100|100|0:1||DeadLine")["7"]
+    waited = parse_queue("7|N/A|0|DEADLINE|100|100|0:1||DeadLine", ["7"])["7"]
     assert (waited.condition, waited.cause) == (Condition.ENDED, Cause.QUEUE_TIME)
     assert waited.start_time is None
-    ran = parse_states("7|DEADLINE|100|200|0:15|node1|DeadLine")["7"]
+    ran = parse_history("7|DEADLINE|100|200|0:15|node1|50|DeadLine", ["7"])["7"]
     assert ran.cause is Cause.WALLTIME
 
 

@@ -166,14 +166,14 @@ def test_an_exit_code_that_may_be_another_is_asked_for_again(
     pyslurm: FakePyslurm, programs: FakePrograms
 ) -> None:
     pyslurm.jobs = {7: {**JOB, "state": "FAILED", "exit_code": 72}}
-    programs.add("squeue", stdout="7|0|FAILED|1000|2000|200:0|node1|NonZeroExitCode\n")
+    programs.add("squeue", stdout="7|N/A|0|FAILED|1000|2000|200:0|node1|NonZeroExitCode\n")
     assert SlurmBackend(settings()).poll(["7"])["7"].exit_code == 200
 
 
 def test_many_jobs_are_asked_for_by_one_command(
     pyslurm: FakePyslurm, programs: FakePrograms
 ) -> None:
-    programs.add("squeue", stdout="7|0|RUNNING|1000|2000|0:0|node1|None\n")
+    programs.add("squeue", stdout="7|N/A|0|RUNNING|1000|2000|0:0|node1|None\n")
     SlurmBackend(settings()).poll([str(number) for number in range(17)])
     assert len(programs.calls()) == 1
     assert pyslurm.heard() == []
@@ -211,7 +211,7 @@ def test_pyslurm_takes_over_where_a_command_goes_on_asking(
     pyslurm: FakePyslurm, programs: FakePrograms
 ) -> None:
     pyslurm.jobs = {7: JOB}
-    programs.add("squeue", stdout="7|0|RUNNING|1000|2000|0:0|node1|None\n")
+    programs.add("squeue", stdout="7|N/A|0|RUNNING|1000|2000|0:0|node1|None\n")
     backend = SlurmBackend(settings(slurm_transport="auto"))
     states = [backend.poll(["7"])["7"].condition for _ in range(8)]
     assert set(states) == {Condition.RUNNING}

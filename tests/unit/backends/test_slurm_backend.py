@@ -109,7 +109,7 @@ def test_an_answer_without_an_id_may_be_a_job(programs: FakePrograms, folder: Pa
 
 
 def test_poll_is_one_call_however_many(programs: FakePrograms) -> None:
-    programs.add("squeue", stdout="7|0|RUNNING|1000|2000|0:0|node1|None\n")
+    programs.add("squeue", stdout="7|N/A|0|RUNNING|1000|2000|0:0|node1|None\n")
     handles = [str(number) for number in range(1, 5001)]
     states = BACKEND.poll(handles)
     (call,) = programs.calls()
@@ -135,7 +135,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(programs: FakePrograms
 
 
 def test_history(programs: FakePrograms) -> None:
-    programs.add("sacct", stdout="7|FAILED|1000|2000|3:0|node1|None\n")
+    programs.add("sacct", stdout="7|FAILED|1000|2000|3:0|node1|1000|None\n")
     states = BACKEND.history(["7", "8"])
     assert states.keys() == {"7"}
     assert states["7"].exit_code == 3

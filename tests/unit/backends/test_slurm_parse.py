@@ -9,15 +9,17 @@ from prominence_hpc.backends.base import Cause, Condition
 from prominence_hpc.backends.slurm import hostlist, parse, reasons, render
 from prominence_hpc.backends.slurm.hostlist import expand_hostlist
 from prominence_hpc.backends.slurm.parse import (
+    parse_history,
     parse_job_id,
+    parse_most_copies,
     parse_queue,
-    parse_states,
     parse_tags,
 )
 from prominence_hpc.backends.slurm.states import STATES
 from tests.unit.backends.helpers import TAG
 
 RECORDED = Path(__file__).parent / "recorded"
+RECORDED_HANDLES = [str(number) for number in range(18, 32)]
 
 
 @pytest.mark.parametrize("module", [hostlist, parse, reasons, render])
@@ -26,12 +28,12 @@ def test_examples(module: object) -> None:
 
 
 def line(state: str, *, exit_code: str = "0:0", nodes: str = "node1", reason: str = "None") -> str:
-    return f"7|{state}|1000|2000|{exit_code}|{nodes}|{reason}\n"
+    return f"7|{state}|1000|2000|{exit_code}|{nodes}|500|{reason}\n"
 
 
 @pytest.mark.parametrize("word", STATES)
 def test_every_state(word: str) -> None:
-    state = parse_states(line(word))["7"]
+    state = parse_history(line(word), ["7"])["7"]
     assert (state.condition, state.cause) == STATES[word]
     assert state.raw == word
     ended, running = state.condition is Condition.ENDED, state.condition is Condition.RUNNING
@@ -40,7 +42,7 @@ def test_every_state(word: str) -> None:
 
 
 def test_a_word_that_is_new_is_a_value() -> None:
-    state = parse_states(line("TELEPORTED"))["7"]
+    state = parse_history(line("TELEPORTED"), ["7"])["7"]
     assert (state.condition, state.raw) == (Condition.UNKNOWN, "TELEPORTED")
 
 
@@ -59,13 +61,13 @@ def test_a_word_that_is_new_is_a_value() -> None:
     ],
 )
 def test_causes(word: str, exit_code: str, nodes: str, cause: Cause, code: int | None) -> None:
-    state = parse_states(line(word, exit_code=exit_code, nodes=nodes))["7"]
+    state = parse_history(line(word, exit_code=exit_code, nodes=nodes), ["7"])["7"]
     assert (state.condition, state.cause, state.exit_code) == (Condition.ENDED, cause, code)
 
 
 def test_a_node_that_could_not_start_the_job_is_explained() -> None:
     text = line("FAILED", exit_code="0:53", reason="RaisedSignal:53(Real-time signal 19)")
-    assert "does it see the job's folder" in parse_states(text)["7"].reason
+    assert "does it see the job's folder" in parse_history(text, ["7"])["7"].reason
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_node_that_could_not_start_the_job_is_explained() -> None:
     ],
 )
 def test_a_pending_job_that_nobody_will_start_is_held(reason: str, condition: Condition) -> None:
-    state = parse_states(line("PENDING", nodes="", reason=reason))["7"]
+    state = parse_history(line("PENDING", nodes="", reason=reason), ["7"])["7"]
     assert (state.condition, state.raw) == (condition, "PENDING")
 
 
@@ -122,7 +124,7 @@ def test_a_pending_job_that_nobody_will_start_is_held(reason: str, condition: Co
     ],
 )
 def test_a_pending_job_says_why_in_words(reason: str, words: str) -> None:
-    assert parse_states(line("PENDING", nodes="", reason=reason))["7"].reason == words
+    assert parse_history(line("PENDING", nodes="", reason=reason), ["7"])["7"].reason == words
 
 
 @pytest.mark.parametrize(
@@ -144,34 +146,36 @@ def test_a_pending_job_says_why_in_words(reason: str, words: str) -> None:
 def test_limits_of_accounts_say_whether_waiting_helps(
     reason: str, condition: Condition, words: str
 ) -> None:
-    state = parse_states(line("PENDING", nodes="", reason=reason))["7"]
+    state = parse_history(line("PENDING", nodes="", reason=reason), ["7"])["7"]
     assert state.condition is condition
     assert words in state.reason
     assert f"({reason})" in state.reason
 
 
 def test_a_job_that_ended_keeps_slurm_s_own_word() -> None:
-    assert parse_states(line("TIMEOUT", reason="TimeLimit"))["7"].reason == "TimeLimit"
+    assert parse_history(line("TIMEOUT", reason="TimeLimit"), ["7"])["7"].reason == "TimeLimit"
 
 
 def test_a_job_cancelled_in_the_queue_never_started() -> None:
-    state = parse_states("7|CANCELLED|2000|2000|0:0||BeginTime\n")["7"]
+    state = parse_history("7|CANCELLED by 7|2000|2000|0:0||500|BeginTime\n", ["7"])["7"]
     assert (state.start_time, state.end_time, state.nodes) == (None, 2000, ())
 
 
 def test_a_reason_may_hold_the_separator() -> None:
-    assert parse_states(line("PENDING", reason="a|b"))["7"].reason == "a|b"
+    assert parse_history(line("PENDING", reason="a|b"), ["7"])["7"].reason == "a|b"
 
 
 def test_other_lines_are_passed_over() -> None:
     text = f"Welcome to the cluster | enjoy\n\n{line('RUNNING')}slurm_load_jobs: note\n"
-    assert parse_states(text).keys() == {"7"}
+    assert parse_history(text, ["7"]).keys() == {"7"}
 
 
 @given(st.text())
 def test_no_text_is_too_odd(text: str) -> None:
-    parse_states(text)
+    parse_history(text, ["7"])
+    parse_queue(text, ["7", "7_1"])
     parse_tags(text)
+    parse_most_copies(text)
     parse_job_id(text)
     expand_hostlist(text)
 
@@ -233,7 +237,7 @@ def recorded(name: str) -> str:
 
 
 def test_a_recorded_queue() -> None:
-    states = parse_queue(recorded("squeue-26.05.txt"))
+    states = parse_queue(recorded("squeue-26.05.txt"), RECORDED_HANDLES)
     told = {
         handle: (state.condition.value, state.raw, state.cause.value, state.exit_code)
         for handle, state in states.items()
@@ -262,8 +266,8 @@ def test_a_recorded_queue() -> None:
 
 
 def test_recorded_accounting() -> None:
-    queue = parse_queue(recorded("squeue-26.05.txt"))
-    accounting = parse_states(recorded("sacct-26.05.txt"))
+    queue = parse_queue(recorded("squeue-26.05.txt"), RECORDED_HANDLES)
+    accounting = parse_history(recorded("sacct-26.05.txt"), RECORDED_HANDLES)
     assert accounting.keys() == queue.keys()
     for handle, state in accounting.items():
         if state.condition is Condition.ENDED:

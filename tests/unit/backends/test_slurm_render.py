@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm.backend import SlurmBackend
+from prominence_hpc.backends.slurm.queries import sacct_argv
 from prominence_hpc.backends.slurm.render import (
     COMMENT_CHARACTERS,
     comment,
     directives,
-    sacct_argv,
     sbatch_argv,
     sbatch_quote,
 )

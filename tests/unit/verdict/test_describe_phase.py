@@ -23,7 +23,7 @@ backend = "slurm"
 # One job, which runs.
 SQUEUE = """\
 #!/bin/sh
-echo '7|0|RUNNING|1000|2000|0:0|node1|None'
+echo '7|N/A|0|RUNNING|1000|2000|0:0|node1|None'
 """
 
 
