@@ -61,8 +61,8 @@ def say(item: "JobRecord | Progress") -> None:
         reason = f": {item.status_reason}" if item.status_reason else ""
         click.echo(f"Job {item.id} {item.status}{reason}")
         return
-    failed = f", {item.counts.failed} have not" if item.counts.failed else ""
-    words = f"{item.counts.success} of {item.counts.total} jobs have succeeded{failed}"
+    failed = f", {item.counts.failed} failed" if item.counts.failed else ""
+    words = f"{item.counts.success} of {item.counts.total} jobs succeeded{failed}"
     click.echo(f"Workflow {item.id} {item.status}: {words}")
 
 

@@ -343,11 +343,11 @@ def test_what_cannot_be_drawn(workspace: Workspace, three: int) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "line"),
     [
-        ({}, 0, "Workflow 1 completed: 7 of 7 jobs have succeeded\n"),
+        ({}, 0, "Workflow 1 completed: 7 of 7 jobs succeeded\n"),
         ({"status": "killed"}, 10,
-         "Workflow 1 failed: 6 of 7 jobs have succeeded, 1 have not\n"),
+         "Workflow 1 failed: 6 of 7 jobs succeeded, 1 failed\n"),
         ({"task_failed": True}, 11,
-         "Workflow 1 failed: 6 of 7 jobs have succeeded, 1 have not\n"),
+         "Workflow 1 failed: 6 of 7 jobs succeeded, 1 failed\n"),
     ],
 )  # fmt: skip
 def test_wait_tells_the_end_of_the_whole(
