@@ -6,6 +6,7 @@ where jobs have left the queue without a final report.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from prominence_hpc.adapter.cancellation import resend
 from prominence_hpc.adapter.store.records import JobRecord
@@ -21,7 +22,7 @@ __all__ = ["Refreshed", "refresh"]
 # Rewriting the time of a site's last answer at every command would only wear the disk.
 _ANSWER_SECONDS = 10.0
 # Beyond this many reports, several are read at once: on NFS each costs a round trip or two.
-_READ_IN_THREADS = 64
+_READ_AT_ONCE = 64
 
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
 # Whatever the cause (no squeue on PATH, bindings that are not installed, a refusal), one site must
@@ -179,14 +180,20 @@ def _not_begun(graph: SchedulerState) -> SchedulerState:
 
 def _read_reports(store: Store, jobs: Sequence[JobRecord]) -> dict[int, reports.Report]:
     paths = [folder_of(store.state, job) / "report.json" for job in jobs]
-    if len(paths) <= _READ_IN_THREADS:
-        found = [reports.read(path) for path in paths]
+    # A thread is handed many: to hand over one costs more than to read it from a local disk.
+    slices = [paths[at : at + _READ_AT_ONCE] for at in range(0, len(paths), _READ_AT_ONCE)]
+    if len(slices) <= 1:
+        found = _read_each(paths)
     else:
         from concurrent.futures import ThreadPoolExecutor  # for those who come back after a week
 
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(reports.read, paths, chunksize=64))
+            found = [report for some in pool.map(_read_each, slices) for report in some]
     return {job.id: report for job, report in zip(jobs, found, strict=True) if report is not None}
+
+
+def _read_each(paths: Sequence[Path]) -> list[reports.Report | None]:
+    return [reports.read(path) for path in paths]
 
 
 def _evidence(job: JobRecord, site: _Site, report: reports.Report | None, now: float) -> Evidence:

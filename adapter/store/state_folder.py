@@ -6,6 +6,7 @@ folders are 0700 and the files 0600: plans hold presigned URLs, which are bearer
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ def workflow_folder(state: Path, workflow_id: int) -> Path:
     return state / "workflows" / f"{workflow_id // JOBS_PER_SHARD:04d}" / str(workflow_id)
 
 
+@lru_cache(maxsize=64)  # ten thousand jobs of a part ask one after the other
 def part_folder(state: Path, workflow_id: int, number: int) -> Path:
     """Where the plan of a part of a workflow is, and below it what its jobs leave."""
     return workflow_folder(state, workflow_id) / str(number)
