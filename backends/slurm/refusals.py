@@ -65,6 +65,7 @@ _ADVICE = (
         _QUEUE_IS_FULL,
         "MaxJobCount in scontrol show config says how many it may have: wait, or submit fewer at once",
     ),
+    ("maxjobcount limit", "its queue is full: wait, or submit fewer at once"),
     (_IS_BUSY, "try again later"),
     ("mutually exclusive", "the site's directives already ask for gpus: leave gpus out"),
     ("policy limit", "this account has reached a limit: wait for other jobs, or ask for less"),

@@ -111,6 +111,18 @@ def test_the_scheduler_sends_it(site: Site, folder: str, image: str, scheduler: 
     assert NAME in told
 
 
+def test_a_sweep_on_slurm_is_one_mail(site: Site, folder: str) -> None:
+    """At the end of its last copy, not of each."""
+    backend = RemoteBackend(site, "slurm", folder)
+    address = f"sweep.{time.monotonic_ns()}@site.test"
+    copies = {"first": 1, "count": 4}
+    job = backend.submit("pass", copies=copies, mails=True, mail_address=address)
+    mail = only_mail(site, address)
+    assert job.handle in " ".join(mail["arguments"]) + mail["message"]
+    states = backend.call("poll", backend.copies(job, 4))
+    assert {state["condition"] for state in states.values()} == {"ended"}
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_hostile_name_is_only_a_name(site: Site, folder: str, scheduler: str) -> None:
     name, transport = backend_and_transport(scheduler)
