@@ -1,10 +1,16 @@
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from prominence_hpc.backends.run_command import find_program, first_line, run_command
+from prominence_hpc.backends.run_command import (
+    find_program,
+    first_line,
+    run_command,
+    run_until_said,
+)
 from prominence_hpc.errors import BackendError, BackendUnavailable
 from tests.unit.backends.helpers import FakePrograms
 
@@ -79,3 +85,41 @@ def test_a_folder_on_path_is_no_program(programs: FakePrograms) -> None:
     (programs.folder / "tool").mkdir()
     assert find_program("tool") is None
     assert find_program("sh") == f"{os.sep}usr/bin/sh"
+
+
+WRAPPED = """\
+#!/bin/sh
+echo out
+sh -c 'echo $$ > {folder}/child; echo "error: Queue FULL, retrying" >&2; exec sleep 60'
+echo submitted
+"""
+
+
+def is_there(number: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_is_stopped_with_all_that_it_started(programs: FakePrograms) -> None:
+    """A site's own sbatch may be a script that runs Slurm's."""
+    program = programs.folder / "tool"
+    program.write_text(WRAPPED.format(folder=programs.folder))
+    program.chmod(0o755)
+    ended = run_until_said(["tool"], ["queue full"], timeout_seconds=30)
+    assert (ended.returncode, ended.stdout) == (-9, "out\n")
+    assert "Queue FULL" in ended.stderr
+    child = int((programs.folder / "child").read_text())
+    deadline = time.monotonic() + 10
+    while is_there(child):
+        assert time.monotonic() < deadline
+
+
+def test_a_program_that_says_nothing_of_it_runs_to_its_end(programs: FakePrograms) -> None:
+    programs.add("tool", stdout="12\n" + "x" * 200_000, stderr="note\n", returncode=3)
+    ended = run_until_said(["tool"], ["queue full"], timeout_seconds=30)
+    assert (ended.returncode, len(ended.stdout), ended.stderr) == (3, 200_003, "note\n")
+    programs.add("slow", seconds=60)
+    with pytest.raises(BackendUnavailable, match=r"slow did not answer within 0\.3 seconds"):
+        run_until_said(["slow"], ["queue full"], timeout_seconds=0.3)
