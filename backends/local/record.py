@@ -1,18 +1,28 @@
-"""The record of a local job: what its launcher says of it.
+"""The record of a local submission: what its launcher says of its jobs.
 
-The launcher (:mod:`.launcher`, a program of its own) writes it by write-and-rename, first when it
-takes the job over, last when the job has ended; this module reads it.
+The launcher (:mod:`.launcher`, a program of its own) writes it, first when it takes the submission over,
+last when all has ended; :mod:`.launcher.journal` says how. This module reads it.
 """
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
+from prominence_hpc.backends.local.launcher import processes
 
-__all__ = ["Record", "is_alive", "read_record", "state_of"]
+__all__ = [
+    "CopyRecord",
+    "Record",
+    "is_alive",
+    "read_copies",
+    "read_record",
+    "state_of",
+    "state_of_copy",
+]
 
 
 _CAUSES = {cause.value: cause for cause in Cause}
@@ -32,6 +42,23 @@ class Record:
     cause: str
     exit_code: int | None
     restarts: int = 0
+    count: int | None = None  # of the submission's copies; None: it is one job
+    unrun: str | None = None  # why the copies that still wait will not be run
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """What has become of one copy, in the order of the journal's fields."""
+
+    state: Literal["queued", "running", "ended"]
+    start_time: float | None
+    end_time: float | None
+    cause: str
+    exit_code: int | None
+    restarts: int
+
+
+_WAITS = CopyRecord("queued", None, None, "none", None, 0)
 
 
 def read_record(path: Path) -> Record | None:
@@ -45,8 +72,29 @@ def read_record(path: Path) -> Record | None:
     )
 
 
-def state_of(record: Record) -> SchedulerState:
-    """What a record, and the process table, say of a job."""
+def read_copies(path: Path) -> dict[int, CopyRecord]:
+    """What the record at ``path`` has on copies, by number; there is nothing yet on those that wait."""
+    try:
+        text = path.with_name(f"{path.name}.copies").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return {}
+    lines = text.split("\n")[:-1]  # the last one may be half of one
+    last = {number: fields for number, *fields in json.loads(f"[{','.join(lines)}]")}
+    return {number: CopyRecord(*fields) for number, fields in last.items()}
+
+
+def state_of_copy(
+    record: Record, copies: Mapping[int, CopyRecord], number: int, *, alive: bool
+) -> SchedulerState:
+    """What a record says of copy ``number``; ``alive``: of the launcher, see :func:`is_alive`."""
+    found = copies.get(number, _WAITS)
+    if found.state == "queued" and record.unrun is not None:
+        found = replace(found, state="ended", cause=record.unrun, end_time=record.end_time)
+    return state_of(replace(record, **vars(found)), alive=alive)
+
+
+def state_of(record: Record, *, alive: bool) -> SchedulerState:
+    """What a record says of a job; ``alive``: of its launcher, see :func:`is_alive`."""
     nodes = (record.host,) if record.start_time is not None else ()
     if record.state == "ended":
         return SchedulerState(
@@ -62,7 +110,7 @@ def state_of(record: Record) -> SchedulerState:
     if record.host != os.uname().nodename:
         reason = f"runs on {record.host}; ask there"
         return SchedulerState(condition=Condition.UNKNOWN, raw=record.state, reason=reason)
-    if not is_alive(record):
+    if not alive:
         return SchedulerState(
             condition=Condition.ENDED,
             raw="gone",
@@ -83,12 +131,6 @@ def state_of(record: Record) -> SchedulerState:
 
 
 def is_alive(record: Record) -> bool:
-    """Whether the launcher still runs, and is not another process that got its id."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        stat = Path(f"/proc/{record.pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    # The second field, the program's name, may hold blanks and parentheses.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return boot == record.boot and int(fields[19]) == record.ticks and fields[0] != b"Z"
+    """Whether the launcher still runs here, and is not another process that got its id."""
+    here = record.host == os.uname().nodename
+    return here and processes.is_alive(record.pid, record.ticks, record.boot)

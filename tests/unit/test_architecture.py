@@ -13,7 +13,7 @@ SOURCES = [
     path
     for floor in ("wrappers", "backends", "adapter", "cli")
     for path in sorted((ROOT / floor).rglob("*.py"))
-    if "runtime" not in path.parts
+    if "runtime" not in path.relative_to(ROOT).parts
 ]
 HEAVY = {
     "boto3",

@@ -1,10 +1,9 @@
 """What each scheduler is told of retries, of waiting and of preemption, and how it says what came of it."""
 
-import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from prominence_hpc.backends.base import Cause, Condition
 from prominence_hpc.backends.htcondor import HTCondorBackend
 from prominence_hpc.backends.htcondor.parse import state_of
 from prominence_hpc.backends.htcondor.render import submit_description
-from prominence_hpc.backends.local import LocalBackend
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.backends.slurm import SlurmBackend
 from prominence_hpc.backends.slurm.parse import parse_history, parse_queue
 from prominence_hpc.backends.slurm.render import directives
 from prominence_hpc.wrappers.report import RETRY_EXIT_CODE
 from tests.unit.backends.helpers import FakePrograms, submission
+from tests.unit.backends.local_jobs import Local
 
 CLUSTER = SiteSettings(
     name="cluster",
@@ -162,45 +161,6 @@ def test_htcondors_starts_are_counted_before_the_one_that_is_spoken_of(
     assert state_of(record).restarts == restarts
 
 
-class Local:
-    """Jobs of one slot on this machine, which run a Python text in place of the wrapper."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        site = SiteSettings(name="here", backend="local", slots=1)
-        self.backend = LocalBackend(site, folder / "state")
-        self.handles: list[str] = []
-        self._numbers = itertools.count(1)
-
-    def submit(self, code: str, **fields: Any) -> str:
-        number = next(self._numbers)
-        folder = self.folder / str(number)
-        folder.mkdir()
-        (folder / "plan.json").write_text("{}")
-        (folder / "runner.pyz").write_text(code)
-        values = {"tag": f"{number:032x}", "runner": folder / "runner.pyz", "priority": None}
-        self.handles.append(self.backend.submit(submission(folder, **{**values, **fields})))
-        return self.handles[-1]
-
-    def take_slot(self) -> Callable[[], None]:
-        """Have the one slot taken by a job that ends when what is returned is called."""
-        go = self.folder / "go"
-        code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
-        handle = self.submit(code)
-        end = time.monotonic() + 20
-        while self.backend.poll([handle])[handle].condition is Condition.QUEUED:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        return go.touch
-
-    def ended(self, handle: str, seconds: float = 20) -> Any:
-        end = time.monotonic() + seconds
-        while (state := self.backend.poll([handle])[handle]).condition is not Condition.ENDED:
-            assert time.monotonic() < end, state
-            time.sleep(0.02)
-        return state
-
-
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # where python3 is no slow shim
@@ -243,16 +203,14 @@ def test_local_jobs_of_higher_priority_start_earlier(local: Local) -> None:
         for priority in (-5, None, 10**9, 10**9)
     )
     free()
-    starts = [local.ended(handle).start_time for handle in (high, again, none, low)]
+    starts = [local.ended(handle).start_time or 0 for handle in (high, again, none, low)]
     assert starts == sorted(starts)
 
 
 def test_a_dead_launcher_does_not_block_the_line(local: Local) -> None:
     free = local.take_slot()
     killed = local.submit("", priority=9)
-    record = local.backend._record(killed)
-    assert record is not None
-    os.kill(record.pid, signal.SIGKILL)
+    os.kill(local.record(killed).pid, signal.SIGKILL)
     free()
     assert local.ended(local.submit("")).cause is Cause.EXITED
     assert local.backend.poll([killed])[killed].cause is Cause.NODE_FAILURE
