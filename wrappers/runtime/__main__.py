@@ -20,6 +20,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .job import Job
 
 
@@ -105,8 +107,27 @@ def follow(plan_path: bytes, shared: "bytes | None") -> int:
         return 1
 
 
+def import_one_at_a_time() -> None:
+    """Keep threads from seeing half of a module that another one imports from the zip file.
+
+    Python's own locks do not cover zip files before 3.8, where zipimport got a module's __spec__.
+    """
+    import builtins
+    import threading
+
+    lock, original = threading.RLock(), builtins.__import__
+
+    def locked(*arguments: "Any", **named: "Any") -> "Any":
+        with lock:
+            return original(*arguments, **named)
+
+    builtins.__import__ = locked
+
+
 def entry() -> None:
     """Run and leave at once: threads that hang on a network must not keep a finished job."""
+    if sys.version_info < (3, 8):
+        import_one_at_a_time()
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()

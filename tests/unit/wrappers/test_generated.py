@@ -101,6 +101,32 @@ def test_the_packed_file_runs(python: str, tmp_path: Path) -> None:
     assert "raise PlanError(msg)" in done.stderr  # source lines, also from within the zip file
 
 
+IMPORT_TWICE = """
+import sys, threading
+sys.path[:0] = sys.argv[1:]
+from prominence_runner.__main__ import import_one_at_a_time
+import_one_at_a_time()
+found = []
+def use():
+    from slow import name
+    found.append(name)
+threads = [threading.Thread(target=use) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(found)
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_threads_may_import_the_same_module(python: str, tmp_path: Path) -> None:
+    runner = bundle.install_runner(tmp_path)
+    with zipfile.ZipFile(tmp_path / "slow.zip", "w") as archive:
+        archive.writestr("slow.py", "import time\ntime.sleep(0.3)\nname = 'whole'\n")
+    argv = [python, "-ISc", IMPORT_TWICE, str(runner), str(tmp_path / "slow.zip")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("['whole', 'whole']\n", "")
+
+
 def script(tmp_path: Path) -> str:
     return job_script.render_job_script(
         ["#SBATCH --job-name=a", "#SBATCH --ntasks=1"],
