@@ -12,7 +12,6 @@ from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder, write_private
 from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.submission import write_submission
-from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Condition,
     JobShell,
@@ -21,6 +20,7 @@ from prominence_hpc.backends.base import (
     Submission,
 )
 from prominence_hpc.errors import BackendError, BackendUnavailable
+from tests.unit.submission.single_jobs import SingleJobs
 
 Mood = Literal["answers", "refuses", "silent", "takes it, silent", "takes it later, silent"]
 

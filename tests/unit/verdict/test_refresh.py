@@ -12,7 +12,6 @@ from prominence_hpc.adapter.refresh import Refreshed, refresh
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import make_job_folder
 from prominence_hpc.adapter.store.store import Store
-from prominence_hpc.backends.abilities import SingleJobs
 from prominence_hpc.backends.base import (
     Cause,
     Condition,
@@ -23,6 +22,7 @@ from prominence_hpc.backends.base import (
 )
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ProminenceError
 from prominence_hpc.wrappers.report import REPORT_VERSION, Report
+from tests.unit.submission.single_jobs import SingleJobs
 
 NOW = 1_700_000_000.0
 CREATED = NOW - 1000
