@@ -30,13 +30,18 @@ def renew_urls(workspace: Workspace, records: Sequence[JobRecord], now: float) -
     if settings.type != "s3":
         return []
     old = now - settings.url_lifetime_hours * SECONDS_PER_HOUR / 2
+    waiting = [record for record in records if record.created < old and not record.final]
     failures = []
-    for record in records:
-        if record.created < old and not record.final and plan_is_older(workspace, record, old):
+    for record in waiting:
+        if record.workflow is None and plan_is_older(workspace, record, old):
             try:
                 renew(workspace, record)
             except ProminenceError as error:
                 failures.append(f"The URLs of job {record.id} could not be renewed: {error}")
+    if any(record.workflow is not None for record in waiting):
+        from prominence_hpc.adapter.workflows.renewal import renew_parts
+
+        failures += renew_parts(workspace, waiting, old)
     return failures
 
 

@@ -7,7 +7,16 @@ import pytest
 from tests.engine.prominence import BACKENDS, Prominence, backend_and_transport
 from tests.site.handle import Site
 
-__all__ = ["folder", "image", "prominence"]
+__all__ = ["FAILED", "folder", "image", "prominence"]
+
+# Whether a test has failed: what it has left in a queue would be in the way of those that follow.
+FAILED = pytest.StashKey[bool]()
+END_JOBS = """
+condor_rm -constraint "regexp(\"^$1/\", Iwd)"
+squeue --me --noheader --format="%i %Z" | while read -r id folder; do
+  case "$folder" in "$1"/*) scancel "$id" ;; esac
+done
+"""
 
 IMAGE = "engine-test.sif"
 MAKE_IMAGE = f"""
@@ -37,6 +46,8 @@ def folder(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
     folder = f"/home/alice/engine-tests/{name}"
     site.run(["sh", "-c", 'rm -rf "$1"; mkdir -p "$1"', "sh", folder])
     yield folder
+    if request.node.stash.get(FAILED, False):
+        site.run(["bash", "-ec", END_JOBS, "bash", folder], check=False)
     site.run(["rm", "-rf", folder])
 
 

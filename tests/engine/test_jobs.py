@@ -172,7 +172,7 @@ def test_walltime_kills_and_keeps_outputs(prominence: Prominence, image: str) ->
         described["id"], described
     )
     assert tasks[0]["endedEarly"] is False
-    assert 60 <= tasks[1]["wallTimeUsage"] < 75
+    assert 59.5 <= tasks[1]["wallTimeUsage"] < 75  # the minute is that of all tasks
     prominence("download", str(described["id"]))
     assert (prominence.read("kept"), prominence.read("beside")) == ("saved\n", "saved\n")
 

@@ -20,7 +20,6 @@ from tests.site.handle import Site
 from tests.site.mpi_image import recipe
 from tests.site.tutorial_image import cache, sif
 
-SCHEDULERS = ("slurm", "htcondor")
 HOSTS = {"slurm": ("node1", "node2"), "htcondor": ("exec1", "exec2"), "local": ("login",)}
 RING, LAMMPS = "mpi-ring.sif", "mpi-lammps.sif"
 # More than half of a host of the site: the job's nodes are two of them.
@@ -67,12 +66,17 @@ def lammps(site: Site) -> str:
     return uploaded(site, cache.ensure(site).sif, LAMMPS)
 
 
-@pytest.fixture(params=SCHEDULERS)
+# HTCondor's dedicated scheduler takes one job after the other, and the first waits until both hosts have
+# room at once: beside other tests' jobs it may wait for minutes, and all behind it.
+ALONE = pytest.param("htcondor", marks=pytest.mark.alone)
+
+
+@pytest.fixture(params=["slurm", ALONE])
 def cluster(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
     return Prominence(site, folder, backend=request.param)
 
 
-@pytest.fixture(params=engines.SCHEDULERS)
+@pytest.fixture(params=["slurm", "slurm-pyslurm", ALONE])
 def scheduler(site: Site, folder: str, request: pytest.FixtureRequest) -> Prominence:
     """As ``cluster``, Slurm by both of its transports."""
     backend, transport = engines.backend_and_transport(request.param)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from prominence_hpc.adapter.renewal import renew_urls
 from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.storage.base import StorageSettings
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import PLAN_FILE, job_folder
+from prominence_hpc.adapter.store.state_folder import PLAN_FILE, job_folder, part_folder
+from prominence_hpc.adapter.workflows.create import create_workflow
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.settings import SiteSettings
+from tests.unit.workflows.site import cluster_at, job, sweep
 
 DAY = 86400.0
 SITE = SiteSettings(name="here", backend="local")
@@ -77,3 +80,23 @@ def test_what_cannot_be_renewed_is_told(workspace: Workspace) -> None:
     (job_folder(workspace.state, record.id) / "job.json").write_text('{"tasks": 1}')
     (message,) = renew_urls(workspace, [record], time.time())
     assert message.startswith(f"The URLs of job {record.id} could not be renewed")
+
+
+def test_the_one_plan_of_a_sweep_is_signed_anew(workspace: Workspace, tmp_path: Path) -> None:
+    workspace._backends["here"] = cluster_at(tmp_path)
+    document = {
+        "jobs": [job("a", "echo $x", outputFiles=["$x"])],
+        "factories": [sweep("a", end=2)],
+    }
+    workflow = create_workflow(workspace, document, None)
+    then = time.time() - 4 * DAY
+    plan = part_folder(workspace.state, workflow.id, 0) / PLAN_FILE
+    before = plan.read_text()
+    plan.write_text(before.replace("x-amz-signature", "old"))
+    os.utime(plan, (then, then))
+    jobs = [replace(item, created=then) for item in workspace.store.workflows.jobs(workflow.id)]
+    assert renew_urls(workspace, jobs, time.time()) == []
+    assert json.loads(plan.read_text()).keys() == json.loads(before).keys()
+    (output,) = json.loads(plan.read_text())["outputs"]
+    assert output["destination"]["fields"]["x-amz-signature"]
+    assert plan.stat().st_mode & 0o777 == 0o600
