@@ -24,15 +24,28 @@ class JobReference(click.Command):
     words: tuple[Kind, ...] = ("job",)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        at = [index for index, word in enumerate(args) if not word.startswith("-")]
-        word = args[at[0]] if at else ""
+        at = self.first_argument(args)
+        word = args[at] if at < len(args) else ""
         if word in self.words:
             ctx.meta[_META] = word
-            args = args[: at[0]] + args[at[0] + 1 :]
+            args = args[:at] + args[at + 1 :]
         elif word == "workflow":
             msg = f"'prominence {self.name}' is about one job; name a job of the workflow."
             raise click.UsageError(msg, ctx)
         return super().parse_args(ctx, args)
+
+    def first_argument(self, args: list[str]) -> int:
+        """Where the first word is that is neither an option nor an option's value."""
+        with_value = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
+        }
+        at = 0
+        while at < len(args) and args[at].startswith("-"):
+            at += 2 if args[at] in with_value else 1
+        return at
 
 
 class Reference(JobReference):

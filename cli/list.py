@@ -155,6 +155,7 @@ def summary(record: "JobRecord") -> dict[str, Any]:
     return {
         "id": record.id,
         "name": record.name,
+        "workflow": record.workflow,
         "labels": dict(record.labels),
         "site": record.site,
         "backendId": record.handle,

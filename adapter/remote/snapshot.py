@@ -89,6 +89,8 @@ def reaches_storage(workspace: Workspace, target: Target) -> bool:
 @contextmanager
 def one_at_a_time(folder: Path, job_id: int) -> Iterator[None]:
     """The object has one name: two snapshots at once would be each other's."""
+    # Of a job of a sweep on HTCondor it comes home at the job's end.
+    folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder / "snapshot.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     rows_staging,
     rows_start,
     rows_storage,
+    rows_sweep,
 )
 from tests.benchmarks.budgets import Result, encode
 from tests.benchmarks.measure import CommandFailed
@@ -30,6 +31,9 @@ ROWS: Final[dict[str, Callable[[Workbench], None]]] = {
     "create-htcondor": rows_create.htcondor,
     "create-slurm-s3": rows_create.slurm_stored,
     "create-htcondor-s3": rows_create.htcondor_stored,
+    "sweep-slurm": rows_sweep.slurm,
+    "sweep-htcondor": rows_sweep.htcondor,
+    "list-last": rows_sweep.last_of_many,
     "exec-srun": rows_shell.srun,
     "exec-ssh": rows_shell.ssh,
     "exec-htcondor": rows_shell.htcondor,
