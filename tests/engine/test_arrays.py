@@ -16,8 +16,8 @@ QUICK = f"{COPY}print('copy', number); print('err', file=sys.stderr)"
 LONG = f"{COPY}print('begun', flush=True); time.sleep(300)"
 FAILS = "import sys; sys.exit(3)"
 QUEUED_OR_RUNNING = {"queued", "running"}
-# The node has room for one copy of this at a time.
-WHOLE_NODE = {"cpus": 8}
+# The nodes have room for four copies of this at a time.
+HALF_A_NODE = {"cpus": 4}
 
 
 @pytest.fixture(params=("commands", "pyslurm"))
@@ -44,6 +44,8 @@ def wait_until(
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         states = polled(slurm, handles)
+        absent = [handle for handle in handles if states[handle]["condition"] == "absent"]
+        states |= slurm.call("history", absent)
         if {state["condition"] for state in states.values()} == {condition}:
             return states
         assert time.monotonic() < deadline, states
@@ -98,7 +100,7 @@ def test_a_copy_that_fails_is_told_from_the_others(slurm: RemoteBackend) -> None
 
 
 def test_one_copy_is_cancelled_and_then_all_of_them(slurm: RemoteBackend) -> None:
-    job = sweep(slurm, LONG, count=1000, nodes=2, **WHOLE_NODE)
+    job = sweep(slurm, LONG, count=1000, **HALF_A_NODE)
     handles = slurm.copies(job, 3) + [f"{job.handle}_{number}" for number in range(3, 1000)]
     deadline = time.monotonic() + WAIT_SECONDS
     while polled(slurm, handles)[handles[0]]["condition"] != "running":
