@@ -47,6 +47,8 @@ _ADVICE = (
         "no node has so much of what was asked for: cpus, memory, gpus of that gpuType; see sinfo -Nel",
     ),
     ("more processors requested than permitted", "ask for fewer cpus, or another partition"),
+    # Before the time limit, which is in the same sentence.
+    ("submit limit", "this account has reached a limit: wait for other jobs to end"),
     ("time limit", "ask for less walltime; sinfo shows the limits of partitions"),
     ("feature specification", "check the constraint among the site's directives"),
     (
@@ -69,7 +71,6 @@ _ADVICE = (
     (_IS_BUSY, "try again later"),
     ("mutually exclusive", "the site's directives already ask for gpus: leave gpus out"),
     ("policy limit", "this account has reached a limit: wait for other jobs, or ask for less"),
-    ("submit limit", "this account has reached a limit: wait for other jobs to end"),
     ("unrecognized option", "check the site's directives"),
     ("invalid --", "check the site's directives"),
 )

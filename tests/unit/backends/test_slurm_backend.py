@@ -56,7 +56,13 @@ def test_submit(programs: FakePrograms, folder: Path, monkeypatch: pytest.Monkey
         ),
         (f"{DIED}Requested time limit is invalid (missing or exceeds some limit)\n", "walltime"),
         (f"{DIED}Invalid account or account/partition combination specified\n", "check account"),
-        (f"{DIED}Job violates accounting/QOS policy (job submit limit, …)\n", "reached a limit"),
+        (
+            (
+                f"{SAID}AssocMaxSubmitJobLimit\n{DIED}Job violates accounting/QOS policy "
+                "(job submit limit, user's size and/or time limits)\n"
+            ),
+            "reached a limit: wait",
+        ),
         ("sbatch: unrecognized option '--nosuch'\nTry --help\n", "site's directives"),
         ("", "exit code 1 without a word"),
         (
