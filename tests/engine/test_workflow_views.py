@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.prominence import SCHEDULERS, Prominence
+from tests.engine.prominence import BACKENDS, Prominence
 
 SIZE = {"cpus": 1, "memory": 0.5, "disk": 1}
 
@@ -33,7 +33,7 @@ def sweep_over(name: str) -> list[dict[str, Any]]:
     return [{"name": "three", "type": "parameterSweep", "jobs": [name], "parameters": [parameter]}]
 
 
-@pytest.mark.parametrize("prominence", SCHEDULERS, indirect=True)
+@pytest.mark.parametrize("prominence", BACKENDS, indirect=True)
 def test_a_sweep_of_which_one_fails(prominence: Prominence, image: str) -> None:
     document = {
         "name": "study",
@@ -73,7 +73,7 @@ def test_a_sweep_of_which_one_fails(prominence: Prominence, image: str) -> None:
     assert [task["exitCode"] for task in copy["execution"]["tasks"]] == [1]
 
 
-@pytest.mark.parametrize("prominence", ["slurm", "slurm-pyslurm"], indirect=True)
+@pytest.mark.parametrize("prominence", ["slurm", "slurm-pyslurm", "local"], indirect=True)
 def test_what_waits_for_a_failure_is_not_run(prominence: Prominence, image: str) -> None:
     document = {
         "name": "chain",
