@@ -137,6 +137,14 @@ def test_a_command_that_is_asked_for_between_two_tasks_runs_in_the_next(place: P
     assert result.stdout.decode() == f"1 image.sif\n{place.work}\n"
 
 
+def test_a_job_of_a_sweep_that_has_just_removed_its_plan(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.write_phase("stage-out")
+    (place.folder / "plan.json").unlink()
+    with pytest.raises(ConflictError, match=r"^The job has just ended\.$"):
+        run(place.folder, "true")
+
+
 def test_a_wrapper_that_was_killed_leaves_a_way_that_leads_nowhere(tmp_path: Path) -> None:
     """By the kernel, for its memory, say: then nothing is removed."""
     with sleeping() as wrapper:
