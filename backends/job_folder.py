@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prominence_hpc.backends.base import Stream
 
-__all__ = ["copy_number", "node_folder", "read_stream", "write_private"]
+__all__ = ["copy_number", "link", "node_folder", "read_stream", "write_if_other", "write_private"]
 
 _BLOCK_BYTES = 1 << 16
 
@@ -19,6 +19,20 @@ def write_private(path: Path, text: str, *, mode: int = 0o600) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def write_if_other(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """:func:`write_private`, unless the file has this text already: a job may be reading it right now."""
+    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
+        write_private(path, text, mode=mode)
+
+
+def link(path: Path, target: str) -> None:
+    """Make ``path`` a link to ``target``, unless it is one already."""
+    if path.is_symlink() and str(path.readlink()) == target:
+        return
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
 
 
 def copy_number(folder: Path) -> str | None:

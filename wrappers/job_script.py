@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-__all__ = ["COPY_NUMBER", "NO_PYTHON_EXIT_CODE", "render_job_script"]
+__all__ = ["COPY_NUMBER", "NO_PYTHON_EXIT_CODE", "render_job_script", "render_succeeded_script"]
 
 NO_PYTHON_EXIT_CODE = 127
 NO_FOLDER_EXIT_CODE = 1
@@ -63,6 +63,15 @@ def render_job_script(
         arguments += f" {COPY_NUMBER}"
     run = RUN.format(arguments=arguments, code=0 if silent else NO_PYTHON_EXIT_CODE)
     return "".join(parts) + "\n" + run
+
+
+def render_succeeded_script(runner: str) -> str:
+    """A script that says by its exit code whether all jobs of a submission have ended well.
+
+    Its arguments are those of ``runner.pyz --succeeded``: a folder, and a number of copies.
+    """
+    arguments = f'{shlex.quote(runner)} --succeeded "$1" "$2"'
+    return "#!/bin/bash\n\n" + RUN.format(arguments=arguments, code=NO_PYTHON_EXIT_CODE)
 
 
 def _copy(expression: str, folder: str, code: int) -> str:

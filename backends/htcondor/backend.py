@@ -4,18 +4,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prominence_hpc.backends.abilities import NoGraphs
-from prominence_hpc.backends.base import Condition, JobShell, SchedulerState, Stream, Submission
+from prominence_hpc.backends.base import (
+    Condition,
+    Graph,
+    JobShell,
+    SchedulerState,
+    Stream,
+    Submission,
+)
 from prominence_hpc.backends.htcondor import client, moldable, render, running_output
 from prominence_hpc.backends.htcondor.constraints import (
     ONE_EACH_IN_HISTORY,
     ONE_EACH_IN_QUEUE,
     exactly,
+    handle_parts,
     has_tag,
     in_queue,
+    with_nodes,
 )
 from prominence_hpc.backends.htcondor.copies import CLUSTER_ATTRIBUTES
 from prominence_hpc.backends.htcondor.deletion import delete_to_come
+from prominence_hpc.backends.htcondor.graphs import handles_of, submit_graph
 from prominence_hpc.backends.htcondor.parse import (
     RUNNING_ATTRIBUTES,
     STATE_ATTRIBUTES,
@@ -32,7 +41,7 @@ from prominence_hpc.backends.htcondor.shapes import (
     SLOT_CONSTRAINT,
     best_shape,
 )
-from prominence_hpc.backends.job_folder import copy_number, read_stream, write_private
+from prominence_hpc.backends.job_folder import copy_number, link, read_stream, write_if_other
 from prominence_hpc.backends.run_command import log
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import BackendError, RemoteError
@@ -44,7 +53,7 @@ __all__ = ["HTCondorBackend"]
 _SHOWN_BYTES = 1 << 30
 
 
-class HTCondorBackend(NoGraphs):
+class HTCondorBackend:
     """Jobs of the local schedd. All files travel by HTCondor's own transfer, and home at the end.
 
     A job that is deleted while it runs brings no file home: what :meth:`cancel` fetches of its
@@ -55,6 +64,7 @@ class HTCondorBackend(NoGraphs):
     ways: tuple[str, ...] = ("condor_ssh_to_job",)
     finds_node = True
     writes_into_folder = False
+    runs_graphs = True
 
     def __init__(self, settings: SiteSettings) -> None:
         self._settings = settings
@@ -77,7 +87,19 @@ class HTCondorBackend(NoGraphs):
 
     def copy_handle(self, handle: str, number: int) -> str:
         """See :meth:`.Backend.copy_handle`."""
-        return f"{handle}.{number}"
+        return f"{handle_parts(handle)[0]}.{number}"
+
+    def submit_graph(self, graph: Graph) -> str:
+        """See :meth:`.Backend.submit_graph`. Leaves workflow.dag, and what is beside it."""
+
+        def prepare(submission: Submission) -> None:
+            self._prepare(submission, in_graph=True)
+
+        return submit_graph(graph, prepare, timeout_seconds=self._timeout)
+
+    def graph_handles(self, folder: Path) -> dict[str, str]:
+        """See :meth:`.Backend.graph_handles`: from the log that DAGMan follows."""
+        return handles_of(folder)
 
     def _prepare(self, submission: Submission, *, in_graph: bool = False) -> str:
         """Write what is needed into the folder; returns the submit description."""
@@ -90,14 +112,14 @@ class HTCondorBackend(NoGraphs):
         description = render.submit_description(
             submission, self._settings, wanted, in_graph=in_graph
         )
-        _write(render.description_path(submission), description)
+        write_if_other(render.description_path(submission), description)
         script = self.job_script(submission, in_graph=in_graph)
-        _write(folder / "job.sh", script, mode=0o700)
+        write_if_other(folder / "job.sh", script, mode=0o700)
         # HTCondor would let everybody read it.
         (folder / "job.log").touch(mode=0o600)
         links = render.staged_inputs(submission) | render.staged_outputs(submission)
         for name, target in links.items():
-            _link(folder / name, target)
+            link(folder / name, target)
         return description
 
     def job_script(self, submission: Submission, *, in_graph: bool = False) -> str:
@@ -186,15 +208,8 @@ class HTCondorBackend(NoGraphs):
         if number:
             msg = "HTCondor leads to the first node of a job alone; --node must be 0 while it runs."
             raise RemoteError(msg)
-        timeout_seconds = self._settings.shell_timeout_seconds
         here = copy_number(folder) or ""  # of the plan, on the node
-        try:
-            return open_shell(handle, here, timeout_seconds=timeout_seconds)
-        except RemoteError as error:
-            if "This is a parallel job" not in str(error):
-                raise
-        # Of a job of several nodes, condor_ssh_to_job wants the node too.
-        return open_shell(f"{handle}.0", here, timeout_seconds=timeout_seconds)
+        return open_shell(handle, here, timeout_seconds=self._settings.shell_timeout_seconds)
 
     def _most_free(self, submission: Submission) -> int | None:
         """The most CPUs that the job could have now; None where the collector does not say."""
@@ -213,7 +228,7 @@ class HTCondorBackend(NoGraphs):
         """What the queue says of those; nothing where the schedd does not say."""
         attributes = (*RUNNING_ATTRIBUTES, *CLUSTER_ATTRIBUTES)
         try:
-            return client.query(in_queue(handles), attributes, timeout_seconds=self._timeout)
+            return client.query(with_nodes(handles), attributes, timeout_seconds=self._timeout)
         except BackendError as error:
             log(f"what running jobs have written is not fetched: {error}")
             return []
@@ -221,17 +236,3 @@ class HTCondorBackend(NoGraphs):
     def _tags_in_queue(self, tags: Sequence[str]) -> dict[str, str]:
         constraint = f"{ONE_EACH_IN_QUEUE} && {has_tag(tags)}"
         return by_tag(client.query(constraint, TAG_ATTRIBUTES, timeout_seconds=self._timeout))
-
-
-def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Leave a file as it is that has this text: a job submitted before may be read from it right now."""
-    if not path.exists() or path.read_bytes() != text.encode("utf-8", "surrogateescape"):
-        write_private(path, text, mode=mode)
-
-
-def _link(path: Path, target: str) -> None:
-    """Make ``path`` a link to ``target``, also where an attempt before this one has made one."""
-    if path.is_symlink() and str(path.readlink()) == target:
-        return
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)

@@ -12,6 +12,7 @@ __all__ = [
     "handle_parts",
     "has_tag",
     "in_queue",
+    "with_nodes",
 ]
 
 _OURS = "ProminenceTag isnt undefined"
@@ -36,6 +37,13 @@ def in_queue(handles: Iterable[str]) -> str:
     """Ours among the clusters from the first of ``handles`` to the last: short, however many."""
     clusters = [handle_parts(handle)[0] for handle in handles]
     return f"{_OURS} && {_TELLING} && {_between('ClusterId', min(clusters), max(clusters))}"
+
+
+def with_nodes(handles: Sequence[str]) -> str:
+    """:func:`in_queue`, and what DAGMan has submitted, where it is among those."""
+    clusters = [handle_parts(handle)[0] for handle in handles]
+    nodes = _between("DAGManJobId", min(clusters), max(clusters))
+    return f"({in_queue(handles)}) || ({_OURS} && {nodes})"
 
 
 def exactly(handles: Iterable[str]) -> tuple[str, int]:

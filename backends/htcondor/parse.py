@@ -27,6 +27,7 @@ __all__ = [
 
 Record = Mapping[str, Any]
 
+_SCHEDULER_UNIVERSE = 7  # DAGMan, which runs on no node
 _ABSENT = SchedulerState(condition=Condition.ABSENT)
 
 # The attributes that :func:`state_of` reads.
@@ -54,7 +55,9 @@ STATE_ATTRIBUTES = (
 # … :func:`by_tag`,
 TAG_ATTRIBUTES = ("ClusterId", "ProminenceTag", COPY_ATTRIBUTE)
 # … :func:`running`, and with those of clusters :func:`to_come`.
-RUNNING_ATTRIBUTES = ("ClusterId", "ProcId", "JobStatus", "Iwd", COPY_ATTRIBUTE)
+RUNNING_ATTRIBUTES = (
+    *("ClusterId", "ProcId", "JobStatus", "JobUniverse", "DAGManJobId", "Iwd", COPY_ATTRIBUTE),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +96,13 @@ def by_tag(records: Iterable[Record]) -> dict[str, str]:
 
 
 def running(handles: Iterable[str], records: Iterable[Record]) -> list[Running]:
-    """Those that run of these handles, a cluster's own handle being that of all its jobs."""
+    """Those that run of these handles: a cluster's own is that of all its jobs, DAGMan's that of all it runs."""
     wanted = set(handles)
     return [
         Running(handle=handle, folder=_folder_of(record), copy=_copy_of(record))
         for handle, record in _parted(records)[0].items()
-        if (handle in wanted or str(record["ClusterId"]) in wanted)
+        if not wanted.isdisjoint((handle, str(record["ClusterId"]), _dagman_of(record)))
+        and record.get("JobUniverse") != _SCHEDULER_UNIVERSE
         and state_of(record).condition is Condition.RUNNING
     ]
 
@@ -147,6 +151,10 @@ def _parted(records: Iterable[Record]) -> tuple[dict[str, Record], dict[int, Rec
         else:
             clusters[record["ClusterId"]] = record
     return jobs, clusters
+
+
+def _dagman_of(record: Record) -> str:
+    return f"{record.get('DAGManJobId')}.0"
 
 
 def _copy_of(record: Record) -> str | None:

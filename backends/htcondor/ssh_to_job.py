@@ -81,6 +81,16 @@ def open_shell(handle: str, folder: str, *, timeout_seconds: float) -> "SSHShell
 
     ``folder``: see :attr:`.JobShell.folder`.
     """
+    try:
+        return _open_shell(handle, folder, timeout_seconds)
+    except RemoteError as error:
+        if "This is a parallel job" not in str(error):
+            raise
+    # Of a job of several nodes, condor_ssh_to_job wants the node too.
+    return _open_shell(f"{handle}.0", folder, timeout_seconds)
+
+
+def _open_shell(handle: str, folder: str, timeout_seconds: float) -> "SSHShell":
     with ExitStack() as stack:
         process = _start(handle)
         stack.callback(_end, process)

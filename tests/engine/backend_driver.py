@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from prominence_hpc.backends import BACKENDS
-from prominence_hpc.backends.base import Backend, Copies, Submission, Transfer
+from prominence_hpc.backends.base import Backend, Copies, Graph, GraphNode, Submission, Transfer
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ProminenceError
+from prominence_hpc.wrappers.bundle import install_runner
 from prominence_hpc.wrappers.frames import enter_argv
 
 # Stands for the wrapper: runs the Python text that the plan holds. A copy's number is the second argument.
@@ -42,6 +43,22 @@ def submission_of(document: dict[str, Any]) -> Submission:
     )
 
 
+def graph_of(document: dict[str, Any]) -> Graph:
+    """A graph whose nodes' folders are made, below its own, by the names of the nodes."""
+    folder = Path(document["folder"])
+    nodes = tuple(
+        GraphNode(
+            name=name,
+            parents=tuple(node.pop("parents", ())),
+            submission=submission_of({**node, "folder": str(folder / name)}),
+        )
+        for name, node in document.pop("nodes").items()
+    )
+    # The real runner, which DAGMan's script asks.
+    runner = install_runner(folder)
+    return Graph(**{**document, "folder": folder}, runner=runner, nodes=nodes)
+
+
 def call(backend: Backend, verb: str, argument: Any) -> Any:
     match verb:
         case "submit":
@@ -58,6 +75,8 @@ def call(backend: Backend, verb: str, argument: Any) -> Any:
         case "output":
             handle, folder, stream = argument
             return b"".join(backend.output(handle, Path(folder), stream)).decode()
+        case "submit_graph":
+            return backend.submit_graph(graph_of(argument))
         case "enter":
             return said_by_enter(backend, *argument)
         case "graph_handles":

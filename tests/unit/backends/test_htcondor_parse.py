@@ -219,6 +219,13 @@ def test_the_running_jobs_of_a_cluster() -> None:
     assert (job.handle, job.folder, job.copy) == ("27.0", Path("/jobs/5"), None)
 
 
+def test_dagman_runs_on_no_node_but_what_it_has_submitted_does() -> None:
+    dagman = {**RUNNING, "ClusterId": 63, "JobUniverse": 7, "Iwd": "/workflows/7"}
+    ran = {**RUNNING, "ClusterId": 64, "DAGManJobId": 63, "Iwd": "/workflows/7/one"}
+    other = {**RUNNING, "ClusterId": 65, "DAGManJobId": 60, "Iwd": "/workflows/8"}
+    assert [job.handle for job in running(["63.0"], [dagman, ran, other])] == ["64.0"]
+
+
 def test_jobs_that_are_to_come_of_those_to_be_deleted() -> None:
     records: list[dict[str, Any]] = [RUNNING, CLUSTER, {**CLUSTER, "ClusterId": 26}]
     assert to_come(["25.0", "25.200", "25.201", "25", "27.200"], records) == {25: [200, 201]}
