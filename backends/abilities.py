@@ -19,6 +19,10 @@ class NoGraphs:
         msg = f"The backend {self.name} takes no graph; {graph.name!r} was not submitted."
         raise BackendError(msg)
 
+    def graph_texts(self, graph: Graph) -> dict[str, str]:  # noqa: ARG002
+        """See :meth:`.Backend.graph_texts`: there is none."""
+        return {}
+
     def graph_handles(self, folder: Path) -> dict[str, str]:  # noqa: ARG002
         """See :meth:`.Backend.graph_handles`: there is no graph."""
         return {}

@@ -253,6 +253,15 @@ class Backend(Protocol):
         known whether the job was taken: the caller looks with :meth:`find` before it tries again.
         """
 
+    def texts(self, submission: Submission) -> dict[str, str]:
+        """What the engine would be given, by the names of files, and of commands the line.
+
+        Nothing is written, and nobody asked: where sizes are chosen at submission, the least is shown.
+        """
+
+    def graph_texts(self, graph: Graph) -> dict[str, str]:
+        """As :meth:`texts`, for a graph and all that is in it; nothing where there are no graphs."""
+
     def most_copies(self, submission: Submission) -> int | None:
         """How many copies of this job one submission may have; None: any number.
 

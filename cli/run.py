@@ -26,7 +26,7 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
 
     document = read_description(file)
     if dry_run:
-        print_json(checked(document))
+        print_json(checked(document, site))
         return
     from prominence_hpc.adapter.create import create_job
     from prominence_hpc.adapter.settle import settle
@@ -43,14 +43,17 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
     print_created(create_job(session, document, site), as_json=as_json)
 
 
-def checked(document: dict[str, Any]) -> dict[str, Any]:
-    """The description of a job, or of a workflow with all of its jobs, once it is known to be valid."""
+def checked(document: dict[str, Any], site: str | None) -> dict[str, Any]:
+    """The description of a job, or of a workflow with all of its jobs, once it is known to be valid.
+
+    Of a workflow also what the scheduler would be given.
+    """
     if "jobs" not in document:
         from prominence_hpc.adapter.spec.decode import decode_job
 
         decode_job(document)
         return document
-    from prominence_hpc.adapter.spec.decode_workflow import decode_workflow
-    from prominence_hpc.adapter.spec.workflow_jobs import describe_jobs
+    from prominence_hpc.adapter.workflows.preview import preview_workflow
+    from prominence_hpc.cli.session import workspace
 
-    return describe_jobs(decode_workflow(document))
+    return preview_workflow(workspace(site), document, site)

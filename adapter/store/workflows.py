@@ -7,14 +7,14 @@ of many jobs at once is told in a statement or two, however many they are.
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prominence_hpc.adapter.store import schema
 from prominence_hpc.adapter.store.claims import claim_of_this_process, is_abandoned
 from prominence_hpc.adapter.store.conditions import where
 from prominence_hpc.adapter.store.database import Database
+from prominence_hpc.adapter.store.new_workflow import NewPart, add_part, insert, label, take_ids
 from prominence_hpc.adapter.store.records import COLUMNS, JobRecord, decode
 from prominence_hpc.adapter.store.workflow_records import (
     BATCH_COLUMNS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from prominence_hpc.adapter.store.store import Which
 
-__all__ = ["NewPart", "Workflows"]
+__all__ = ["Workflows"]
 
 _CLAIM = ("claim_host", "claim_pid", "claim_start", "claim_time")
 _NO_CLAIM = ", ".join(f"{column} = NULL" for column in _CLAIM)
@@ -55,23 +55,6 @@ _TERMS: "dict[Which, tuple[str, ...]]" = {
     "completed": (f"NOT {_ACTIVE}",),
     "all": ("1",),
 }
-
-# A job as a list shows it: its name, image and command.
-Shown = tuple[str, str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewPart:
-    """What is recorded of a part; ``jobs`` yields what a list shows of each of its ``size`` jobs."""
-
-    name: str
-    size: int
-    swept: bool
-    parents: tuple[int, ...]
-    slices: tuple[tuple[int, int], ...]  # (first, count) of each batch
-    labels: Mapping[str, str]
-    leave_in_queue: bool
-    jobs: Callable[[], Iterator[Shown]]
 
 
 class Workflows:
@@ -99,7 +82,7 @@ class Workflows:
         claim = claim_of_this_process(now)
         total = sum(part.size for part in parts)
         with self._database.writing() as connection:
-            workflow_id = _take_ids(connection, 1 + total)
+            workflow_id = take_ids(connection, 1 + total)
             values = {
                 "id": workflow_id,
                 "tag": os.urandom(16).hex(),
@@ -113,11 +96,11 @@ class Workflows:
                 "leave_in_queue": int(leave_in_queue),
                 **dict(zip(_CLAIM, (claim.host, claim.pid, claim.process_start, now), strict=True)),
             }
-            _insert(connection, "workflows", [values])
-            _label(connection, labels or {}, [workflow_id])
+            insert(connection, "workflows", [values])
+            label(connection, labels or {}, [workflow_id])
             first_job = workflow_id + 1
             for number, part in enumerate(parts):
-                _add_part(connection, values, number, part, first_job)
+                add_part(connection, values, number, part, first_job)
                 first_job += part.size
             return _one(connection, workflow_id)
 
@@ -359,92 +342,6 @@ class Workflows:
                     (number,),
                 )
             ]
-
-
-def _take_ids(connection: "sqlite3.Connection", count: int) -> int:
-    """The first of ``count`` ids that nothing else has or will have."""
-    connection.execute(
-        "INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs', 0"
-        " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs')"
-    )
-    (last,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'jobs'", (last + count,))
-    return int(last) + 1
-
-
-def _insert(
-    connection: "sqlite3.Connection", table: str, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    names = rows[0]
-    connection.executemany(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-        [tuple(row.values()) for row in rows],
-    )
-
-
-def _label(connection: "sqlite3.Connection", labels: Mapping[str, str], ids: Iterable[int]) -> None:
-    if labels:
-        connection.executemany(
-            "INSERT INTO labels (key, value, job) VALUES (?, ?, ?)",
-            [(key, value, number) for number in ids for key, value in labels.items()],
-        )
-
-
-def _add_part(
-    connection: "sqlite3.Connection",
-    workflow: Mapping[str, Any],
-    number: int,
-    part: NewPart,
-    first_job: int,
-) -> None:
-    uid = os.urandom(16).hex()
-    row = {
-        "workflow": workflow["id"],
-        "number": number,
-        "name": part.name,
-        "uid": uid,
-        "first_job": first_job,
-        "size": part.size,
-        "swept": int(part.swept),
-        "parents": json.dumps(part.parents),
-    }
-    _insert(connection, "parts", [row])
-    tags = [os.urandom(16).hex() for _ in part.slices]
-    batches = [
-        {
-            "workflow": workflow["id"],
-            "part": number,
-            "first": first,
-            "count": count,
-            "tag": tag,
-        }
-        for (first, count), tag in zip(part.slices, tags, strict=True)
-    ]
-    _insert(connection, "batches", batches)
-    # Their batches' tags: nobody looks for one of them alone.
-    job_tags = (
-        tag for (_, count), tag in zip(part.slices, tags, strict=True) for _ in range(count)
-    )
-    labels = json.dumps(dict(part.labels))
-    common = (workflow["site"], workflow["backend"], labels, workflow["created"])
-    kept = (int(part.leave_in_queue), workflow["id"], number)
-    connection.executemany(
-        "INSERT INTO jobs (id, uid, tag, name, image, command, site, backend, labels, created,"
-        " leave_in_queue, workflow, part, copy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                first_job + copy,
-                f"{uid}/{copy}" if part.swept else uid,
-                tag,
-                *shown,
-                *common,
-                *kept,
-                copy if part.swept else None,
-            )
-            for copy, (tag, shown) in enumerate(zip(job_tags, part.jobs(), strict=True))
-        ),
-    )
-    _label(connection, part.labels, range(first_job, first_job + part.size))
 
 
 def _hand_over(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prominence_hpc.adapter.spec.decode_workflow import decode_workflow
+from prominence_hpc.adapter.store.new_workflow import NewPart
 from prominence_hpc.adapter.store.state_folder import (
     PLAN_FILE,
     WORKFLOW_FILE,
@@ -18,7 +19,6 @@ from prominence_hpc.adapter.store.state_folder import (
     write_private,
 )
 from prominence_hpc.adapter.store.workflow_records import WorkflowRecord
-from prominence_hpc.adapter.store.workflows import NewPart
 from prominence_hpc.adapter.submission import write_submission
 from prominence_hpc.adapter.workflows.compile import compile_part, draft_of, slices_of
 from prominence_hpc.adapter.workflows.descriptions import write_chosen

@@ -23,6 +23,7 @@ from prominence_hpc.backends.htcondor.constraints import (
     with_nodes,
 )
 from prominence_hpc.backends.htcondor.copies import CLUSTER_ATTRIBUTES
+from prominence_hpc.backends.htcondor.dagman import DAG_FILE, render_dag
 from prominence_hpc.backends.htcondor.deletion import delete_to_come
 from prominence_hpc.backends.htcondor.graphs import handles_of, submit_graph
 from prominence_hpc.backends.htcondor.parse import (
@@ -81,6 +82,11 @@ class HTCondorBackend:
         cluster = client.submit(description, timeout_seconds=self._timeout)
         return str(cluster) if submission.copies is not None else f"{cluster}.0"
 
+    def texts(self, submission: Submission) -> dict[str, str]:
+        """See :meth:`.Backend.texts`."""
+        description = render.submit_description(submission, self._settings)
+        return {"job.sub": description, "job.sh": self.job_script(submission)}
+
     def most_copies(self, submission: Submission) -> int | None:
         """See :meth:`.Backend.most_copies`: the dedicated scheduler knows no cluster of many."""
         return 1 if submission.nodes > 1 or submission.shapes else None
@@ -96,6 +102,17 @@ class HTCondorBackend:
             self._prepare(submission, in_graph=True)
 
         return submit_graph(graph, prepare, timeout_seconds=self._timeout)
+
+    def graph_texts(self, graph: Graph) -> dict[str, str]:
+        """See :meth:`.Backend.graph_texts`: the DAG, and each node's own texts below its folder."""
+        texts = {DAG_FILE: render_dag(graph)}
+        for node in graph.nodes:
+            submission = node.submission
+            folder = submission.folder.relative_to(graph.folder)
+            description = render.submit_description(submission, self._settings, in_graph=True)
+            texts[str(folder / "job.sub")] = description
+            texts[str(folder / "job.sh")] = self.job_script(submission, in_graph=True)
+        return texts
 
     def graph_handles(self, folder: Path) -> dict[str, str]:
         """See :meth:`.Backend.graph_handles`: from the log that DAGMan follows."""

@@ -46,8 +46,6 @@ _SETTINGS = {
 }
 # No node may have the name of a keyword, such as "parent".
 _PREFIX = "node-"
-# No node may have the name of a keyword, such as "parent".
-_PREFIX = "node-"
 # A submission, and the name of its node on the next line.
 _SUBMITTED = re.compile(
     rb'^0(?:00|35) \((\d+)\.[^\n]*\n[ \t]+(?:\[[^\n]*?DAGNodeName = "([^"\n]+)"|DAG Node: (\S+)\n)',

@@ -92,6 +92,10 @@ class LocalBackend(NoGraphs):
             folder=str(submission.folder),
         )
 
+    def texts(self, submission: Submission) -> dict[str, str]:
+        """See :meth:`.Backend.texts`."""
+        return {"job.sh": self.job_script(submission)}
+
     def most_copies(self, submission: Submission) -> int | None:  # noqa: ARG002
         """See :meth:`.Backend.most_copies`: one launcher runs any number, one after the other."""
         return None

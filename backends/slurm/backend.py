@@ -77,6 +77,11 @@ class SlurmBackend(NoGraphs):
             folder=str(submission.folder),
         )
 
+    def texts(self, submission: Submission) -> dict[str, str]:
+        """See :meth:`.Backend.texts`."""
+        line = shlex.join(render.sbatch_argv(submission))
+        return {"sbatch": line, "job.sh": self.job_script(submission)}
+
     def most_copies(self, submission: Submission) -> int:  # noqa: ARG002
         """See :meth:`.Backend.most_copies`; BackendError where the site has no arrays at all."""
         most = self._transport.most_copies()

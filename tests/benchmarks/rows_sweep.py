@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from prominence_hpc.adapter.store.new_workflow import NewPart
 from prominence_hpc.adapter.store.store import Store
-from prominence_hpc.adapter.store.workflows import NewPart
 from tests.benchmarks.budgets import Budget
 from tests.benchmarks.measure import Sample, shell, timed
 from tests.benchmarks.rows_create import NAME, SCRIPT, bare_removal, file

@@ -7,6 +7,10 @@ from prominence_hpc.backends.base import Submission
 class SingleJobs(NoGraphs):
     """Nobody asks it about copies."""
 
+    def texts(self, submission: Submission) -> dict[str, str]:
+        """See :meth:`.Backend.texts`."""
+        return {"job": submission.name}
+
     def most_copies(self, submission: Submission) -> int | None:
         raise NotImplementedError
 
