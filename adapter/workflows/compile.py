@@ -59,10 +59,12 @@ def compile_part(
     part: Part,
     inputs: Inputs,
     settings: SiteSettings,
-    *,
-    has_children: bool,
+    parents: Sequence[Sequence[int]],
 ) -> tuple[plans.Plan, Submission]:
-    """Plan and submission of a recorded part; the latter without copies, tag and what it waits for."""
+    """Plan and submission of a recorded part; the latter without copies, tag and what it waits for.
+
+    ``parents`` are those of every part of the workflow.
+    """
     identity = Identity(
         job_id=record.first_job,
         uid=record.uid,
@@ -83,7 +85,7 @@ def compile_part(
     member = Membership(
         workflow_id=workflow.id,
         name=part.full_name,
-        exit_code=exit_code_of(workspace, settings, part, has_children=has_children),
+        exit_code=exit_code_of(workspace, settings, record.number, parents),
         sweep=sweep_of(part, record, inputs.objects) if part.swept else None,
     )
     return translate(part.job, identity, places, settings, os.environ, member)
@@ -105,14 +107,12 @@ def destinations_of(
 
 
 def exit_code_of(
-    workspace: Workspace, settings: SiteSettings, part: Part, *, has_children: bool
+    workspace: Workspace, settings: SiteSettings, number: int, parents: Sequence[Sequence[int]]
 ) -> plans.ExitCode:
     """How the scheduler is told that a task has failed, where it decides what is run next."""
-    if not (has_children or part.parents):
-        return "plain"
-    if workspace.backend(settings.name).runs_graphs:
-        return "silent"
-    return "strict" if has_children else "plain"
+    if any(parents) and workspace.backend(settings.name).runs_graphs:
+        return "silent"  # of all its parts: a sweep that nothing waits for is in the graph too
+    return "strict" if any(number in others for others in parents) else "plain"
 
 
 def sweep_of(part: Part, record: PartRecord, objects: Mapping[str, Source]) -> plans.Sweep:

@@ -106,7 +106,7 @@ def write_workflow(
     """Fill the workflow's folder; its description comes last and says that all is there."""
     folder = workflow_folder(workspace.state, record.id)
     make_new_folder(folder, f"workflow {record.id}")
-    parents = {number for part in parts for number in part.parents}
+    parents = [part.parents for part in parts]
     recorded = workspace.store.workflows.parts(record.id)
     for part, item, found in zip(parts, recorded, inputs, strict=True):
         part_folder(workspace.state, record.id, item.number).mkdir(mode=0o700)
@@ -117,7 +117,7 @@ def write_workflow(
             part,
             found,
             settings,
-            has_children=item.number in parents,
+            parents,
         )
         write_private(submission.folder / PLAN_FILE, plans.render(plan))
         write_submission(submission)

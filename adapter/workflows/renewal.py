@@ -46,6 +46,6 @@ def renewed(workspace: Workspace, workflow_id: int, number: int) -> plans.Plan:
         part,
         inputs,
         workspace.config.site(record.site),
-        has_children=any(number in other.parents for other in recorded),
+        [other.parents for other in recorded],
     )
     return plan

@@ -24,7 +24,7 @@ from prominence_hpc.backends.htcondor.constraints import (
 )
 from prominence_hpc.backends.htcondor.copies import CLUSTER_ATTRIBUTES
 from prominence_hpc.backends.htcondor.dagman import DAG_FILE, render_dag
-from prominence_hpc.backends.htcondor.deletion import delete_to_come
+from prominence_hpc.backends.htcondor.deletion import delete
 from prominence_hpc.backends.htcondor.graphs import handles_of, submit_graph
 from prominence_hpc.backends.htcondor.parse import (
     RUNNING_ATTRIBUTES,
@@ -35,7 +35,6 @@ from prominence_hpc.backends.htcondor.parse import (
     running,
     state_of,
     states_of,
-    to_come,
 )
 from prominence_hpc.backends.htcondor.shapes import (
     SLOT_ATTRIBUTES,
@@ -141,7 +140,7 @@ class HTCondorBackend:
 
     def job_script(self, submission: Submission, *, in_graph: bool = False) -> str:
         """The text of job.sh, which starts in the node's scratch folder, beside the other files."""
-        lines = render.prologue(submission, self._settings)
+        lines = render.prologue(submission, self._settings, in_graph=in_graph)
         copy = None if submission.copies is None else "$1"
         # DAGMan ends all jobs of a cluster when one of them ends with another code than 0.
         return render_job_script([], lines, "runner.pyz", "plan.json", copy=copy, silent=in_graph)
@@ -189,9 +188,7 @@ class HTCondorBackend:
             return
         records = self._to_be_removed(handles)
         running_output.keep(running(handles, records), timeout_seconds=self._timeout)
-        for cluster, procs in to_come(handles, records).items():
-            delete_to_come(cluster, procs, timeout_seconds=self._timeout)
-        client.act_remove(handles, timeout_seconds=self._timeout)
+        delete(handles, records, timeout_seconds=self._timeout)
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:
         """See :meth:`.Backend.output`; a running job's is fetched from its node (condor_tail)."""

@@ -1,12 +1,14 @@
 """The calls into ``htcondor2``: each with a deadline, plain data in and out, our errors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prominence_hpc.backends.bounded import BoundedChild, ChildEnded
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError
 
-__all__ = ["act_remove", "history", "query", "slots", "submit"]
+__all__ = ["act", "history", "query", "slots", "submit"]
+
+Action = Literal["Remove", "Release", "VacateFast"]
 
 # Parts of what the bindings say where the schedd was not reached at all: no request has left.
 _NO_SCHEDD = ("unable to locate", "failed to connect", "connection refused", "no route to host")
@@ -64,15 +66,19 @@ def history(
     return answer
 
 
-def act_remove(handles: Sequence[str], *, timeout_seconds: float) -> None:
-    """Remove jobs and whole clusters from the queue; those that are not in it (any more) are no error."""
+def act(action: Action, handles: Sequence[str], *, timeout_seconds: float) -> None:
+    """Remove jobs and whole clusters from the queue, or put jobs back into it.
+
+    Those that are not in it (any more), or in no such state, are no error.
+    """
 
     def call(htcondor2: Any) -> int:
         reason = "Deleted through prominence"
-        answer = htcondor2.Schedd().act(htcondor2.JobAction.Remove, list(handles), reason)
+        asked = getattr(htcondor2.JobAction, action)
+        answer = htcondor2.Schedd().act(asked, list(handles), reason)
         return int(answer["TotalPermissionDenied"])
 
-    denied: int = _call("remove", call, timeout_seconds)
+    denied: int = _call(action.lower(), call, timeout_seconds)
     if denied:
         msg = f"HTCondor does not let you remove {denied} of these jobs: they are somebody else's."
         raise BackendError(msg)

@@ -8,7 +8,12 @@ from typing import Any
 from prominence_hpc.backends.base import Cause, Condition, SchedulerState
 from prominence_hpc.backends.htcondor.constraints import handle_parts
 from prominence_hpc.backends.htcondor.copies import COPY_ATTRIBUTE, is_to_come, state_to_come
-from prominence_hpc.backends.htcondor.removal import REMOVED_ATTRIBUTES, cause_of_removal
+from prominence_hpc.backends.htcondor.removal import (
+    REMOVED_ATTRIBUTES,
+    SPARES_ATTRIBUTE,
+    cause_of_removal,
+    cause_of_sparing,
+)
 from prominence_hpc.backends.htcondor.states import HOLD_CAUSES, JOB_STATUS
 
 __all__ = [
@@ -20,6 +25,7 @@ __all__ = [
     "by_tag",
     "handle_of",
     "running",
+    "sparing",
     "state_of",
     "states_of",
     "to_come",
@@ -57,6 +63,7 @@ TAG_ATTRIBUTES = ("ClusterId", "ProminenceTag", COPY_ATTRIBUTE)
 # … :func:`running`, and with those of clusters :func:`to_come`.
 RUNNING_ATTRIBUTES = (
     *("ClusterId", "ProcId", "JobStatus", "JobUniverse", "DAGManJobId", "Iwd", COPY_ATTRIBUTE),
+    SPARES_ATTRIBUTE,
 )
 
 
@@ -107,15 +114,29 @@ def running(handles: Iterable[str], records: Iterable[Record]) -> list[Running]:
     ]
 
 
-def to_come(handles: Iterable[str], records: Iterable[Record]) -> dict[int, list[int]]:
-    """Of these handles the numbers of jobs that are not made yet, by cluster."""
+def to_come(handles: Iterable[str], records: Iterable[Record]) -> list[str]:
+    """Those of these handles that are of jobs not made yet."""
     clusters = _parted(records)[1]
-    numbers: dict[int, list[int]] = {}
+    found = []
     for handle in handles:
         cluster, proc = handle_parts(handle)
         if "." in handle and cluster in clusters and is_to_come(clusters[cluster], proc):
-            numbers.setdefault(cluster, []).append(proc)
-    return numbers
+            found.append(handle)
+    return found
+
+
+def sparing(handles: Iterable[str], records: Iterable[Record]) -> dict[str, Condition]:
+    """Those of these handles that spare the others of their cluster, and where they are."""
+    found: dict[str, Condition] = {}
+    jobs, clusters = _parted(records)
+    for handle in handles:
+        cluster, proc = handle_parts(handle)
+        record = jobs.get(handle)
+        if record is None and cluster in clusters and is_to_come(clusters[cluster], proc):
+            record = clusters[cluster]
+        if "." in handle and record is not None and record.get(SPARES_ATTRIBUTE) is True:
+            found[handle] = state_of(record).condition
+    return found
 
 
 def state_of(record: Record) -> SchedulerState:
@@ -170,6 +191,8 @@ def _ended(record: Record, cause: Cause) -> SchedulerState:
     if cause is Cause.CANCELLED:
         cause, reason = cause_of_removal(record)
         code = None  # of an attempt before
+    elif (stopped := cause_of_sparing(record)) is not None:
+        cause, code, reason = stopped, None, str(record.get("LastHoldReason", ""))
     if cause is Cause.EXITED and record.get("ExitBySignal") is True:
         cause, code = Cause.SIGNALED, 128 + int(record.get("ExitSignal", 0))
     return SchedulerState(

@@ -8,7 +8,7 @@ from prominence_hpc.backends.htcondor.copies import copies_commands, job_id, whe
 from prominence_hpc.backends.htcondor.gpus import require_gpus
 from prominence_hpc.backends.htcondor.moldable import request_cpus, request_memory
 from prominence_hpc.backends.htcondor.quoting import classad_list, classad_string, submit_value
-from prominence_hpc.backends.htcondor.removal import removal_commands
+from prominence_hpc.backends.htcondor.removal import removal_commands, sparing_lines
 from prominence_hpc.backends.settings import SiteSettings
 from prominence_hpc.errors import ConfigError
 from prominence_hpc.wrappers.job_script import COPY_NUMBER
@@ -66,7 +66,9 @@ def submit_description(
     return f"{text}{site}queue{'' if copies is None else f' {copies.count}'}\n"
 
 
-def prologue(submission: Submission, settings: SiteSettings) -> list[str]:
+def prologue(
+    submission: Submission, settings: SiteSettings, *, in_graph: bool = False
+) -> list[str]:
     """Shell lines before the runner: a job whose results are not there is held instead of ended."""
     here = "" if submission.copies is None else f"{COPY_NUMBER}/"
     folders = [shlex.quote(name) for name, _ in submission.transfer.outputs]
@@ -78,6 +80,7 @@ def prologue(submission: Submission, settings: SiteSettings) -> list[str]:
         'export LANG=C.UTF-8 PATH USER="${USER:-$(id -un)}"',
         f"touch {' '.join(f'{here}{name}' for name in RESULTS)}",
         *(f"mkdir -p {name}" for name in folders),
+        *sparing_lines(submission, in_graph=in_graph),
         *settings.prologue,
     ]
 

@@ -16,6 +16,9 @@ WRITES = (
     "os.makedirs('outputs-0/' + here); open('outputs-0/' + here + '/file', 'w').write(here)"
 )
 WAITS = "import time; print('begun', flush=True); time.sleep(300)"
+QUICK_SECONDS = (
+    3  # on a machine that does much else; to make all of them takes longer on an idle one
+)
 NOWHERE = "Requirements = False"  # no slot will do
 
 
@@ -74,11 +77,11 @@ def test_what_copies_leave_comes_home(backend: RemoteBackend, site: Site) -> Non
 def test_thousands_of_copies_are_few_in_the_queue(backend: RemoteBackend) -> None:
     backend.settings["directives"] = [NOWHERE, "max_idle = 30"]
     job = backend.submit(WRITES, copies=copies(10_000))
-    assert backend.seconds < 1
+    assert backend.seconds < QUICK_SECONDS
     assert in_queue(backend, job) == 30
     handles = [f"{job.handle}.{number}" for number in range(10_000)]
     states = backend.call("poll", handles)
-    assert backend.seconds < 1
+    assert backend.seconds < QUICK_SECONDS
     assert {state["condition"] for state in states.values()} == {"queued"}
     assert "as others of it start" in states[handles[-1]]["reason"]
     assert backend.call("find", [job.tag]) == {job.tag: job.handle}

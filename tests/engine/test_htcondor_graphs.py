@@ -153,6 +153,27 @@ def test_a_job_that_is_held_for_good_ends_its_graph(backend: RemoteBackend) -> N
     assert ended(backend, handle)["cause"] == "walltime"
 
 
+def test_one_that_is_held_for_good_or_deleted_does_not_end_the_others(
+    backend: RemoteBackend,
+) -> None:
+    limit = "ifThenElse($(ProcId) == 0, 1, 600)"
+    backend.settings["directives"] = [f"allowed_execute_duration = {limit}"]
+    long, short = "time.sleep(300)", "time.sleep(40)"  # until the schedd has looked at the first
+    code = f"import sys, time\n{long} if sys.argv[2] in '01' else {short}\n{WELL}"
+    workflow = submit(
+        backend, sweep=node(code, copies={"first": 0, "count": 4}), last=node(WELL, "sweep")
+    )
+    cluster = wait_for(lambda: handles(backend, workflow).get("sweep"))
+    wait_for(lambda: backend.state(f"{cluster}.1")["condition"] == "running")
+    backend.call("cancel", [f"{cluster}.1"])
+    assert wait_for(lambda: ended(backend, workflow.handle))["exit_code"] == 1
+    causes = [backend.state(f"{cluster}.{number}")["cause"] for number in range(4)]
+    assert causes == ["walltime", "exited", "exited", "exited"]
+    for number in (2, 3):
+        assert report(backend, workflow, f"sweep/{number}")["outcome"] == "completed"
+    assert handles(backend, workflow).keys() == {"sweep"}
+
+
 def test_a_cancelled_graph_leaves_nothing(backend: RemoteBackend) -> None:
     backend.settings["directives"] = ["max_idle = 3"]
     code = f"print('begun', flush=True); {WAITS}"

@@ -72,7 +72,7 @@ def schedd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSchedd:
         Submit=lambda text: text.splitlines()[0],
         HTCondorException=HTCondorException,
         QueryOpt=types.SimpleNamespace(IncludeClusterAd="with clusters"),
-        JobAction=types.SimpleNamespace(Remove="remove"),
+        JobAction=types.SimpleNamespace(Remove="remove", Release="release", VacateFast="vacate"),
     )
     monkeypatch.setitem(sys.modules, "htcondor2", bindings)
     return schedd
@@ -266,6 +266,25 @@ def test_jobs_that_are_not_made_yet_are_marked_as_deleted(
         *("ProminenceDeleted300", "true", "ProminenceDeleted301", "true"),
     ]
     assert schedd.lines()[-1] == "remove 12.0 12.300 12.301"
+
+
+def test_jobs_of_a_graph_s_sweep_end_instead_of_being_removed(
+    schedd: FakeSchedd, programs: FakePrograms
+) -> None:
+    """DAGMan would remove all others of their cluster."""
+    spares = {"ProminenceSparesOthers": True, "DAGManJobId": 9}
+    runs, idle, held = (
+        {**record(12, status), "ProcId": proc, **spares} for proc, status in enumerate((2, 1, 5))
+    )
+    schedd.queue = [runs, idle, held, {**cluster(12), **spares}, record(13, status=1)]
+    programs.add("condor_qedit")
+    programs.add("condor_tail")
+    BACKEND.cancel(["12.0", "12.1", "12.2", "12.300", "12.5", "13.0"])  # 12.5 has ended
+    (call,) = (call for call in programs.calls() if call["argv"][0] == "condor_qedit")
+    assert call["argv"][2::2] == [f"ProminenceDeleted{proc}" for proc in (0, 1, 2, 300)]
+    assert schedd.lines()[1:] == ["vacate 12.0", "release 12.2", "remove 12.5 13.0"]
+    BACKEND.cancel(["12"])  # all of them: no other is left to be spared
+    assert schedd.lines()[-1] == "remove 12"
 
 
 def test_a_mark_that_htcondor_does_not_take(schedd: FakeSchedd, programs: FakePrograms) -> None:

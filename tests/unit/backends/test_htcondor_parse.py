@@ -175,6 +175,15 @@ def test_a_held_job_that_somebody_has_removed() -> None:
     assert (state.cause, state.reason) == (Cause.CANCELLED, "via condor_rm (by user alice)")
 
 
+def test_a_job_of_a_graph_s_sweep_that_ended_since_it_was_held_for_good() -> None:
+    ended = {**SIGNALED, "ExitBySignal": False, "ExitCode": 0, "LastHoldReasonCode": 34}
+    held = {**ended, "LastHoldReason": "memory usage exceeded"}
+    state = state_of({**held, "ProminenceSparesOthers": True})
+    assert (state.cause, state.exit_code) == (Cause.MEMORY, None)
+    assert state.reason == "memory usage exceeded"
+    assert state_of(held).cause is Cause.EXITED  # released by hand, and well then
+
+
 # A cluster's own record, in the words of HTCondor 25.14.
 CLUSTER = {
     "ClusterId": 25,
@@ -228,7 +237,7 @@ def test_dagman_runs_on_no_node_but_what_it_has_submitted_does() -> None:
 
 def test_jobs_that_are_to_come_of_those_to_be_deleted() -> None:
     records: list[dict[str, Any]] = [RUNNING, CLUSTER, {**CLUSTER, "ClusterId": 26}]
-    assert to_come(["25.0", "25.200", "25.201", "25", "27.200"], records) == {25: [200, 201]}
+    assert to_come(["25.0", "25.200", "25.201", "25", "27.200"], records) == ["25.200", "25.201"]
 
 
 def test_history_names_no_jobs_but_those_asked_for() -> None:

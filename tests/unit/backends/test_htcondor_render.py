@@ -1,5 +1,7 @@
 import doctest
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -118,6 +120,41 @@ def test_which_jobs_htcondor_removes() -> None:
     assert "ProminenceFinalHolds" in str(removed(JOB, HELD_FOR_MEMORY, in_graph=True))
     assert removed(JOB, HELD_FOR_MEMORY) is None  # whoever finds it may want to know why
     assert "ProminenceQueueLimit" in str(removed(replace(JOB, queue_limit_seconds=9), WAITED))
+
+
+def test_a_sweep_in_a_graph_is_put_back_before_it_is_removed() -> None:
+    again = {**HELD_FOR_MEMORY, "LastHoldReasonCode": 34}
+    assert removed(COPIES, HELD_FOR_MEMORY, in_graph=True) is None
+    assert "ProminenceFinalHolds" in str(removed(COPIES, again, in_graph=True))
+    read = htcondor2.Submit(submit_description(COPIES, PLAIN, in_graph=True))
+    assert read["periodic_release"] == (
+        "JobStatus == 5 && member(HoldReasonCode, ProminenceFinalHolds)"
+        " && !(member(LastHoldReasonCode, ProminenceFinalHolds) is true)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ad", "runs"),
+    [
+        ("ProcId = 7\n", True),
+        ("LastHoldReasonCode = 34\n", False),
+        ("LastHoldReasonCode = 1\n", True),  # somebody's hand
+        ("ProminenceDeleted7 = true\n", False),
+        ("ProminenceDeleted77 = true\n", True),
+    ],
+)
+def test_a_job_of_a_graph_s_sweep_looks_whether_it_is_to_run(
+    ad: str, runs: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "ad").write_text(f"A = 1\n{ad}B = 2\n")
+    site = replace(PLAIN, prologue=("exit 5",))  # in place of the runner
+    (tmp_path / "job.sh").write_text(HTCondorBackend(site).job_script(COPIES, in_graph=True))
+    environment = {**os.environ, "_CONDOR_JOB_AD": str(tmp_path / "ad")}
+    done = subprocess.run(
+        ["bash", "job.sh", "7"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == (5 if runs else 0)
+    assert (tmp_path / "7/report.json").exists()
 
 
 def test_job_script(golden: Callable[[str, str], None]) -> None:

@@ -120,6 +120,17 @@ def test_an_engine_that_runs_graphs_gets_the_whole_at_once(tmp_path: Path) -> No
     assert plan["exit_code"] == "silent"
 
 
+def test_every_part_of_a_graph_ends_silently(tmp_path: Path) -> None:
+    """DAGMan would end a sweep at the first of its jobs that does not, whoever waits for it."""
+    cluster = cluster_at(tmp_path, runs_graphs=True)
+    workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
+    document = {"jobs": [job("a"), job("b"), job("alone")], "dependencies": {"a": ["b"]}}
+    record = create_workflow(workspace, document, None)
+    for number in range(3):
+        folder = part_folder(workspace.state, record.id, number)
+        assert json.loads((folder / "plan.json").read_text())["exit_code"] == "silent"
+
+
 def test_an_engine_that_runs_graphs_needs_none_where_nothing_waits(tmp_path: Path) -> None:
     cluster = cluster_at(tmp_path, runs_graphs=True)
     workspace = workspace_at(tmp_path, cluster)
