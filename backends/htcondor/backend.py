@@ -32,6 +32,7 @@ from prominence_hpc.backends.htcondor.parse import (
     TAG_ATTRIBUTES,
     by_tag,
     handle_of,
+    jobs_of,
     running,
     state_of,
     states_of,
@@ -187,7 +188,9 @@ class HTCondorBackend:
         if not handles:
             return
         records = self._to_be_removed(handles)
-        running_output.keep(running(handles, records), timeout_seconds=self._timeout)
+        # Whoever removes more than these wants to be rid of them.
+        if len(jobs_of(handles, records)) <= running_output.JOBS_AT_ONCE:
+            running_output.keep(running(handles, records), timeout_seconds=self._timeout)
         delete(handles, records, timeout_seconds=self._timeout)
 
     def output(self, handle: str, folder: Path, stream: Stream) -> Iterator[bytes]:

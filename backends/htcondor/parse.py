@@ -24,6 +24,7 @@ __all__ = [
     "Running",
     "by_tag",
     "handle_of",
+    "jobs_of",
     "running",
     "sparing",
     "state_of",
@@ -104,14 +105,22 @@ def by_tag(records: Iterable[Record]) -> dict[str, str]:
 
 def running(handles: Iterable[str], records: Iterable[Record]) -> list[Running]:
     """Those that run of these handles: a cluster's own is that of all its jobs, DAGMan's that of all it runs."""
-    wanted = set(handles)
     return [
         Running(handle=handle, folder=_folder_of(record), copy=_copy_of(record))
+        for handle, record in jobs_of(handles, records).items()
+        if state_of(record).condition is Condition.RUNNING
+    ]
+
+
+def jobs_of(handles: Iterable[str], records: Iterable[Record]) -> dict[str, Record]:
+    """The jobs in the queue that these handles stand for, DAGMan itself left out."""
+    wanted = set(handles)
+    return {
+        handle: record
         for handle, record in _parted(records)[0].items()
         if not wanted.isdisjoint((handle, str(record["ClusterId"]), _dagman_of(record)))
         and record.get("JobUniverse") != _SCHEDULER_UNIVERSE
-        and state_of(record).condition is Condition.RUNNING
-    ]
+    }
 
 
 def to_come(handles: Iterable[str], records: Iterable[Record]) -> list[str]:

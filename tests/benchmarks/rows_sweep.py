@@ -20,7 +20,7 @@ ARRAY = 1000  # as many as the site's Slurm takes in one array (MaxArraySize)
 # The same cluster as ours: made as there is room.
 DESCRIPTION = f"""\
 executable = /bin/true
-hold = true
+requirements = false
 batch_name = {NAME}
 max_idle = 1000
 queue {JOBS}

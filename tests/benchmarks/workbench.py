@@ -31,7 +31,7 @@ directives = ["--hold"]
 
 [sites.held-htcondor]
 backend = "htcondor"
-directives = ["hold = true"]
+directives = ["requirements = false"]
 """
 URL_SECONDS: Final = 3600
 MIB: Final = 1 << 20

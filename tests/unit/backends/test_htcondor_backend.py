@@ -390,6 +390,17 @@ def test_the_output_of_too_many_jobs_is_not_waited_for(
     assert schedd.lines()[-1].startswith("remove 12.0 13.0")
 
 
+def test_nor_is_that_of_a_few_that_run_of_very_many(
+    schedd: FakeSchedd, programs: FakePrograms, folder: Path
+) -> None:
+    waiting = [{**running(folder, status=1), "ProcId": proc} for proc in range(1, JOBS_AT_ONCE + 1)]
+    schedd.queue = [running(folder), *waiting]
+    programs.add("condor_tail", stdout="x")
+    BACKEND.cancel(["12"])
+    assert programs.calls() == []
+    assert schedd.lines()[-1] == "remove 12"
+
+
 def test_a_schedd_that_does_not_say_what_runs_is_told_to_remove_all_the_same(
     schedd: FakeSchedd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
