@@ -16,7 +16,7 @@ def settle(workspace: Workspace) -> list[str]:
     now = time.time()
     recovered = recover(workspace.store, workspace.backend, now=now)
     messages = [item.message for item in recovered if item.message]
-    if workspace.store.workflows.unconfirmed():
+    if workspace.store.has_open_workflows():
         from prominence_hpc.adapter.workflows.recover import recover_workflows
 
         messages += recover_workflows(workspace, now=now)

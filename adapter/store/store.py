@@ -77,6 +77,12 @@ class Store:
 
         return Workflows(self._database)
 
+    def has_open_workflows(self) -> bool:
+        """Whether there are workflows that are not known to be with the scheduler as wholes."""
+        with self._database.reading() as connection:
+            query = f"SELECT EXISTS (SELECT 1 FROM workflows WHERE {schema.OPEN})"
+            return bool(connection.execute(query).fetchone()[0])
+
     # Jobs come and go
 
     def create_intent(
