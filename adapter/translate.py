@@ -67,6 +67,7 @@ class Membership:
     workflow_id: int
     name: str  # WORKFLOW/JOB
     exit_code: plans.ExitCode
+    waits: bool = False  # for other jobs: its time in the queue begins when these have ended
     sweep: plans.Sweep | None = None
 
 
@@ -124,15 +125,19 @@ def translate(
     asked = asked_of(job, identity, site)
     plan = plan_of(job, identity, places, site, asked, carrier, login_environment)
     if member is not None:
-        plan = as_member(plan, job, member, carrier)
+        plan = as_member(plan, job, member, carrier, asked.queue_seconds)
     return plan, submission_of(job, identity, site, asked, carrier, plan.name)
 
 
-def as_member(plan: plans.Plan, job: Job, member: Membership, carrier: Carrier) -> plans.Plan:
+def as_member(
+    plan: plans.Plan, job: Job, member: Membership, carrier: Carrier, queue_seconds: int
+) -> plans.Plan:
     """The plan of a workflow's job; of a sweep's, commands are split once their values are known."""
     plan = replace(
         plan, name=member.name, workflow_id=member.workflow_id, exit_code=member.exit_code
     )
+    if member.waits:
+        plan = replace(plan, start_before=None, queue_seconds=queue_seconds)
     if member.sweep is None:
         return plan
     objects = {

@@ -221,6 +221,9 @@ class Plan:
     )
     # A first attempt later than this (seconds since the epoch) has waited too long; None: never.
     start_before: float | None = None
+    # Of a job that waits for others: how long it may wait after those. 0: as long as need be, or the
+    # scheduler sees to it.
+    queue_seconds: int = 0
     parameters: dict[str, str] = field(default_factory=dict)  # become PROMINENCE_PARAMETER_*
     environment: dict[str, str] = field(default_factory=dict)  # the site's, for every task
     # The user's own, from the login node, for the wrapper itself and for every task: before the

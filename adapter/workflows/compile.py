@@ -86,6 +86,7 @@ def compile_part(
         workflow_id=workflow.id,
         name=part.full_name,
         exit_code=exit_code_of(workspace, settings, record.number, parents),
+        waits=bool(part.parents),
         sweep=sweep_of(part, record, inputs.objects) if part.swept else None,
     )
     return translate(part.job, identity, places, settings, os.environ, member)

@@ -67,7 +67,8 @@ class SlurmBackend(NoGraphs):
         """The text of job.sh; sbatch takes a copy of it, so every path in it is absolute."""
         redirects = submission.copies is None and render.redirects_itself(submission)
         redirection = ["exec >>stdout 2>>stderr"] if redirects else []
-        path = _path_of_slurm() if submission.maximum_retries else []
+        asks = submission.maximum_retries or (submission.after and submission.queue_limit_seconds)
+        path = _path_of_slurm() if asks else []
         return render_job_script(
             render.directives(submission, self._settings),
             [*redirection, *path, *self._settings.prologue],

@@ -226,8 +226,8 @@ def _deadline(submission: Submission) -> str | None:
     DEADLINE. It counts from submission and cannot be moved by a user: there must be time for every
     attempt, and a first one that begins too late is ended by the wrapper.
     """
-    if not submission.queue_limit_seconds:
-        return None
+    if not submission.queue_limit_seconds or submission.after:
+        return None  # of one that waits for others the time begins later: its wrapper looks at it
     minutes = -(-submission.queue_limit_seconds // 60)
     each = -(-submission.limit_seconds // 60)
     more = submission.maximum_retries * (each + RETRY_MINUTES)

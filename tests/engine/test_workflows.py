@@ -258,6 +258,19 @@ def test_a_failure_that_does_not_count(prominence: Prominence, image: str) -> No
     assert jobs_by_name(prominence, number)["flow/after"]["status"] == "completed"
 
 
+def test_the_time_in_the_queue_of_a_child_begins_when_its_parents_have_ended(
+    prominence: Prominence, image: str
+) -> None:
+    document = workflow(
+        job(image, "long", "sleep 70"),
+        job(image, "child", policies={"maximumTimeInQueue": 1}),
+        dependencies={"long": ["child"]},
+    )
+    number = run(prominence, document)
+    assert wait(prominence, number) == 0
+    assert jobs_by_name(prominence, number)["flow/child"]["status"] == "completed"
+
+
 def test_retries_of_the_whole_workflow_are_those_of_its_jobs(
     prominence: Prominence, image: str
 ) -> None:

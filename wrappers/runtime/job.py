@@ -166,6 +166,10 @@ class Job:
         before = self.plan.get("start_before")
         if before and start > before and self.attempts.number == 0:
             raise JobFailed(QUEUE_TIME, "The job began %d s too late." % (start - before))
+        if self.plan.get("queue_seconds") and self.attempts.number == 0:
+            from .eligible import check_wait
+
+            check_wait(self.plan["queue_seconds"], self.log)
         self.report.phase("stage-in")
         engines = find_engines(self.plan)
         base = base_folder(self.plan)

@@ -71,6 +71,12 @@ def test_a_deadline_leaves_time_to_run(fields: dict[str, Any], minutes: int) -> 
     assert not any("deadline" in line for line in slurm())
 
 
+def test_a_job_that_waits_for_others_has_no_deadline() -> None:
+    """It would count from submission, and the others may take days."""
+    lines = slurm(queue_limit_seconds=60, after=("7", "8"))
+    assert not any("--deadline" in line for line in lines)
+
+
 def test_a_deadline_missed_in_the_queue_is_not_a_walltime_exceeded() -> None:
     waited = parse_queue("7|N/A|0|DEADLINE|100|100|0:1||DeadLine", ["7"])["7"]
     assert (waited.condition, waited.cause) == (Condition.ENDED, Cause.QUEUE_TIME)

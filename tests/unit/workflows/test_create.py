@@ -241,3 +241,11 @@ def test_policies_of_the_workflow_hold_for_jobs_that_say_nothing(workspace: Work
         for number in (0, 1)
     ]
     assert [plan["maximum_retries"] for plan in plans] == [4, 1]
+
+
+def test_the_time_in_the_queue_of_a_job_that_waits_begins_later(workspace: Workspace) -> None:
+    patient = job("b", policies={"maximumTimeInQueue": 7, "maximumRetries": 1})
+    document = {"jobs": [job("a"), patient], "dependencies": {"a": ["b"]}}
+    record = create_workflow(workspace, document, None)
+    plan = json.loads((part_folder(workspace.state, record.id, 1) / "plan.json").read_text())
+    assert (plan["queue_seconds"], plan["start_before"]) == (420, None)

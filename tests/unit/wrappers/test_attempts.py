@@ -103,6 +103,35 @@ def test_a_start_that_comes_too_late_ends_at_once(runs: Runs) -> None:
     assert ended(runs.run(shell("true"), start_before=1.0)) == ("completed", "")
 
 
+SQUEUE = """\
+#!/bin/sh
+[ "$SLURM_TIME_FORMAT $*" = "%s --noheader --jobs=70_3 --Format=EligibleTime" ] && echo {said}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "reason"),
+    [
+        ("$(( $(date +%s) - 200 ))", "failed", "Maximum time in queue exceeded"),
+        ("$(( $(date +%s) - 20 ))", "completed", ""),
+        ("N/A", "completed", ""),
+    ],
+    ids=["late", "in time", "not known"],
+)
+def test_the_time_of_a_job_that_waited_for_others_begins_after_them(
+    runs: Runs, said: str, outcome: str, reason: str
+) -> None:
+    program = runs.folder / "bin/squeue"
+    program.write_text(SQUEUE.format(said=said))
+    program.chmod(0o755)
+    runs.environment = {
+        "SLURM_JOB_ID": "70",
+        "SLURM_ARRAY_JOB_ID": "70",
+        "SLURM_ARRAY_TASK_ID": "3",
+    }
+    assert ended(runs.run(shell("true"), queue_seconds=100)) == (outcome, reason)
+
+
 def test_what_an_attempt_left_is_put_aside_by_the_next(runs: Runs) -> None:
     job = runs.folder / "job"
     for number in range(3):
