@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from tests.engine.inside import until
 from tests.engine.prominence import Prominence
 from tests.engine.workflows import job, jobs_by_name, run, sweep, wait, workflow
@@ -31,6 +33,7 @@ def downloaded(prominence: Prominence, number: int, *options: str) -> dict[str, 
     return files
 
 
+@pytest.mark.honours("dependencies")
 def test_steps_run_one_after_the_other(prominence: Prominence, image: str) -> None:
     document = workflow(
         job(image, "third"),
@@ -47,6 +50,7 @@ def test_steps_run_one_after_the_other(prominence: Prominence, image: str) -> No
     assert second["endTime"] <= third["startTime"] + 1
 
 
+@pytest.mark.honours("dependencies")
 def test_scatter_and_gather(prominence: Prominence, image: str) -> None:
     document = workflow(
         job(image, "scatter", "echo s > s", outputFiles=["s"]),
@@ -66,6 +70,7 @@ def test_scatter_and_gather(prominence: Prominence, image: str) -> None:
     assert files == {"s": "s\n", "w0": "0\n", "w1": "1\n", "w2": "2\n", "g": "g\n"}
 
 
+@pytest.mark.honours("factories parameterSweep")
 def test_a_sweep_over_one_parameter(prominence: Prominence, image: str) -> None:
     command = (
         "echo $x $PROMINENCE_PARAMETER_x $PROMINENCE_JOB_ID $PROMINENCE_WORKFLOW_ID > out-$x.txt"
@@ -90,6 +95,7 @@ def test_a_sweep_over_one_parameter(prominence: Prominence, image: str) -> None:
     assert described["outputFiles"][0]["name"] == "out-0.3.txt"
 
 
+@pytest.mark.honours("factories parameterSweep")
 def test_a_sweep_over_three_parameters(prominence: Prominence, image: str) -> None:
     document = workflow(
         job(image, "point", "echo $a,$b,${c} > ${a}_${b}_$c", outputFiles=["${a}_${b}_$c"]),
@@ -103,6 +109,7 @@ def test_a_sweep_over_three_parameters(prominence: Prominence, image: str) -> No
     assert downloaded(prominence, number) == expected
 
 
+@pytest.mark.honours("factories zip")
 def test_a_zip_gives_each_job_its_own_file(prominence: Prominence, image: str) -> None:
     shelf = f"zip-{prominence.engine}"
     for name in ("one", "two words", "three"):
@@ -138,6 +145,7 @@ def test_a_zip_gives_each_job_its_own_file(prominence: Prominence, image: str) -
     }
 
 
+@pytest.mark.honours("factories repeat")
 def test_a_job_several_times_and_several_factories(prominence: Prominence, image: str) -> None:
     document = workflow(
         job(image, "same", "echo $PROMINENCE_JOB_ID > id", outputFiles=["id"]),

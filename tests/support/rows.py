@@ -80,6 +80,11 @@ ROWS: Final = (
     "storage b2drop/webdav",
     "storage onedata",
     "environment",
+    # Of workflows
+    "dependencies",
+    "factories parameterSweep",
+    "factories zip",
+    "factories repeat",
 )
 
 # Cells that nothing can fill: row and column, and why.
