@@ -80,7 +80,7 @@ def render_dagman(graph: Graph, program: str) -> str:
     commands = {
         "universe": "scheduler",
         "executable": submit_value(program),
-        "arguments": f'"-f -l . -Lockfile {_LOCK_FILE} -Dag {DAG_FILE} -AutoRescue 0 -Suppress_notification"',
+        "arguments": f'"-f -l . -Lockfile {_LOCK_FILE} -Dag {DAG_FILE} -AutoRescue 0 -Dont_Suppress_notification"',
         "initialdir": submit_value(str(graph.folder)),
         # What finds the pool, the programs, and the user's own credentials for them.
         "getenv": "CONDOR_CONFIG, _CONDOR_*, PATH, HOME, USER",

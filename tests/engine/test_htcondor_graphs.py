@@ -201,6 +201,18 @@ def test_a_cancelled_graph_leaves_nothing(backend: RemoteBackend) -> None:
     assert none_left()
 
 
+@pytest.mark.parametrize("copies", [None, {"first": 0, "count": 2}])
+def test_mails_of_its_jobs_are_sent(backend: RemoteBackend, copies: dict[str, int] | None) -> None:
+    """DAGMan would have them off: by itself, and through condor_submit."""
+    backend.settings["directives"] = ["Requirements = False"]
+    told = {"mails": True, "mail_address": "me@site.test"}
+    workflow = submit(backend, first=node(WELL, copies=copies, **told), last=node(WELL, "first"))
+    cluster = wait_for(lambda: handles(backend, workflow).get("first"))
+    asked = ["condor_q", cluster, "-af", "JobNotification", "NotifyUser"]
+    said = backend.site.run(asked).stdout.split()
+    assert said[:2] == ["2", "me@site.test"]  # at its end
+
+
 def test_nothing_of_the_login_environment_reaches_a_node_s_job(backend: RemoteBackend) -> None:
     backend.environment |= {"SECRET_TOKEN": "x", "BEARER_TOKEN": "y"}
     code = f"import json, os; print(json.dumps(dict(os.environ)))\n{WELL}"
