@@ -41,8 +41,15 @@ def delete_jobs(
 
 
 def resend(store: Store, backend: Backend | None, records: Sequence[JobRecord]) -> list[str]:
-    """Cancel jobs that are past saving; what the scheduler says against it is returned as a sentence."""
-    handles = {record.id: record.handle for record in records if record.handle is not None}
+    """Cancel jobs that are past saving; what the scheduler says against it is returned as a sentence.
+
+    Of a job that the engine running its workflow has not begun, that is the whole workflow.
+    """
+    handles = {
+        record.id: handle
+        for record in records
+        if (handle := record.handle or record.graph) is not None
+    }
     if backend is None or not handles:
         return []
     try:
@@ -54,5 +61,5 @@ def resend(store: Store, backend: Backend | None, records: Sequence[JobRecord]) 
 
 def _cancel(store: Store, backend: Backend, handles: dict[int, str]) -> None:
     if handles:
-        backend.cancel(list(handles.values()))
+        backend.cancel(list(dict.fromkeys(handles.values())))
         store.mark_cancelled(handles)

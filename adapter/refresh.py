@@ -175,6 +175,8 @@ def _not_begun(graph: SchedulerState) -> SchedulerState:
     if graph.condition in _GONE:
         cancelled = graph.cause is Cause.CANCELLED
         return _CANCELLED if cancelled else _NOT_RUN
+    if graph.condition is Condition.HELD:
+        return SchedulerState(condition=Condition.HELD, reason=graph.reason)
     return _WAITS
 
 
@@ -263,7 +265,7 @@ def _to_cancel(
     return [
         job
         for job in jobs
-        if job.handle is not None
+        if (job.handle is not None or job.graph is not None)
         and (
             (judged[job.id].final and _queue_state(job, site.queue).condition is Condition.HELD)
             or (

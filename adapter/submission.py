@@ -54,6 +54,7 @@ from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError,
 __all__ = [
     "SETTLE_SECONDS",
     "SUBMISSION_FILE",
+    "TRACES",
     "Outcome",
     "Recovered",
     "discard",
@@ -71,7 +72,7 @@ SUBMISSION_VERSION = 1
 SETTLE_SECONDS = 150.0
 
 # What a job that was started leaves in its folder.
-_TRACES = ("report.json", "stdout", "stderr")
+TRACES = ("report.json", "stdout", "stderr")
 
 Outcome = Literal["found", "submitted", "waiting", "discarded", "deleted", "refused", "silent"]
 
@@ -211,7 +212,7 @@ class _Recovery:
         if handle is not None:
             _keep_handle(self.store, backend, record.id, handle)
             return "found", ""
-        if any((folder / trace).exists() for trace in _TRACES):
+        if any((folder / trace).exists() for trace in TRACES):
             self.store.record_handle(record.id, None)
             return "found", ""
         if not is_ready(folder):

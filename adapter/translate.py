@@ -67,7 +67,8 @@ class Membership:
     workflow_id: int
     name: str  # WORKFLOW/JOB
     exit_code: plans.ExitCode
-    waits: bool = False  # for other jobs: its time in the queue begins when these have ended
+    # Whether its time in the queue begins later than its submission, or is its wrapper's affair.
+    waits: bool = False
     sweep: plans.Sweep | None = None
 
 

@@ -34,8 +34,14 @@ def clone_command(*, number: int, site: str | None, as_json: bool) -> None:
 
         print_created_workflow(clone_workflow(session, number, site), as_json=as_json)
         return
-    document = submitted_document(session, number)
-    chosen = site or session.store.get(number).site
+    record = session.store.get(number)
+    if record.workflow is not None:
+        from prominence_hpc.adapter.workflows.descriptions import document_alone
+
+        document = document_alone(session.state, record)
+    else:
+        document = submitted_document(session, number)
+    chosen = site or record.site
     print_created(create_job(session, document, chosen), as_json=as_json)
 
 

@@ -42,6 +42,8 @@ def check_names(jobs: Mapping[int, Job], place: Place) -> set[str]:
         here = place.item(index).key("name")
         if not job.name:
             here.note("is required: a workflow's jobs are known by their names")
+        elif {"", ".", ".."} & set(job.name.split("/")):
+            here.note(f"has an empty part, or one that means a folder: {quoted(job.name)}")
         elif job.name in seen:
             here.note(f"jobs[{seen[job.name]}] has the name {quoted(job.name)} already")
         else:

@@ -164,8 +164,12 @@ class Workflows:
         workflow_id: int,
         handles: Mapping[int, str],
         copy_handle: Callable[[str, int], str],
-    ) -> None:
-        """The scheduler has these batches, by id; the first handle that is recorded of one stays."""
+    ) -> list[str]:
+        """The scheduler has these batches, by id; the first handle that is recorded of one stays.
+
+        Returns those that came too late: somebody else has submitted the same.
+        """
+        late = []
         batches = [item for item in self.batches(workflow_id) if item.id in handles]
         with self._database.writing() as connection:
             for batch in batches:
@@ -177,6 +181,9 @@ class Workflows:
                 )
                 if recorded.rowcount:
                     _hand_over(connection, batch, handle, copy_handle)
+                elif batch.handle != handle:
+                    late.append(handle)
+        return late
 
     def record_submitted(self, workflow_id: int, handle: str | None = None) -> None:
         """All of it is with the scheduler: every batch, or the whole at once under ``handle``."""

@@ -82,11 +82,12 @@ def compile_part(
         ca_certificates=ca_certificates(workspace) if reads else None,
         swept=inputs.swept,
     )
+    exit_code = exit_code_of(workspace, settings, record.number, parents)
     member = Membership(
         workflow_id=workflow.id,
         name=part.full_name,
-        exit_code=exit_code_of(workspace, settings, record.number, parents),
-        waits=bool(part.parents),
+        exit_code=exit_code,
+        waits=bool(part.parents) or exit_code == "silent",
         sweep=sweep_of(part, record, inputs.objects) if part.swept else None,
     )
     return translate(part.job, identity, places, settings, os.environ, member)

@@ -62,6 +62,7 @@ def create_workflow(
         leave_in_queue=workflow.policies.leave_in_queue,
         rerun_of=rerun_of,
     )
+    make_folder(workspace, record)
     try:
         write_workflow(workspace, record, document, chosen, parts, inputs, settings)
         submit_workflow(workspace, record)
@@ -76,6 +77,15 @@ def create_workflow(
         raise
     # Any other end (Ctrl-C, a kill) may come at any step: a later command finds out which.
     return workspace.store.workflows.get(record.id)
+
+
+def make_folder(workspace: Workspace, record: WorkflowRecord) -> None:
+    """Make the workflow's folder; where there is one of that number, it is another's, and stays."""
+    try:
+        make_new_folder(workflow_folder(workspace.state, record.id), f"workflow {record.id}")
+    except (ProminenceError, OSError):
+        workspace.store.workflows.forget(record.id)
+        raise
 
 
 def new_part(workspace: Workspace, part: Part, settings: SiteSettings) -> NewPart:
@@ -105,7 +115,6 @@ def write_workflow(
 ) -> None:
     """Fill the workflow's folder; its description comes last and says that all is there."""
     folder = workflow_folder(workspace.state, record.id)
-    make_new_folder(folder, f"workflow {record.id}")
     parents = [part.parents for part in parts]
     recorded = workspace.store.workflows.parts(record.id)
     for part, item, found in zip(parts, recorded, inputs, strict=True):

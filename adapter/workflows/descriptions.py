@@ -17,6 +17,7 @@ from prominence_hpc.adapter.workflows.parts import Chosen, Part, parts_of
 from prominence_hpc.errors import NotFoundError
 
 __all__ = [
+    "document_alone",
     "job_document",
     "part_of",
     "read_chosen",
@@ -25,6 +26,8 @@ __all__ = [
     "write_chosen",
 ]
 
+# Policies of a workflow that hold for each job which says nothing itself.
+OF_EVERY_JOB = ("maximumRetries", "leaveInQueue", "placement")
 CHOSEN_FILE = "chosen.json"  # of a workflow that does what another one has left: which jobs
 
 
@@ -59,6 +62,23 @@ def job_document(state: Path, record: JobRecord) -> dict[str, Any]:
     """The description of one job of a workflow, parameters put in."""
     part = part_of(state, record)
     return {**part.document(record.copy), "name": record.name}
+
+
+def document_alone(state: Path, record: JobRecord) -> dict[str, Any]:
+    """A description by which the same job can be created by itself: with what the workflow says of it."""
+    assert record.workflow is not None
+    part = part_of(state, record)
+    document = job_document(state, record)
+    whole = workflow_document(state, record.workflow).get("policies", {})
+    policies = {key: whole[key] for key in OF_EVERY_JOB if key in whole}
+    policies |= document.get("policies", {})
+    values = part.parameters(record.copy)
+    named = {f"PROMINENCE_PARAMETER_{name}": value for name, value in values.items()}
+    tasks = [
+        {**task, "env": {**named, **task.get("env", {})}} if named else task
+        for task in document["tasks"]
+    ]
+    return {**document, "tasks": tasks, **({"policies": policies} if policies else {})}
 
 
 def write_chosen(folder: Path, chosen: Chosen) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from prominence_hpc.adapter.refresh import refresh
 from prominence_hpc.adapter.store.records import JobRecord
-from prominence_hpc.adapter.store.state_folder import REPORT_FILE, folder_of, part_folder
+from prominence_hpc.adapter.store.state_folder import folder_of, part_folder, workflow_folder
 from prominence_hpc.adapter.store.workflow_records import BatchRecord, WorkflowRecord
-from prominence_hpc.adapter.submission import SETTLE_SECONDS
+from prominence_hpc.adapter.submission import SETTLE_SECONDS, TRACES
 from prominence_hpc.adapter.workflows.submit import (
     DAMAGED,
     Opened,
@@ -16,11 +16,12 @@ from prominence_hpc.adapter.workflows.submit import (
     handles_by_tag,
     is_graph,
     is_ready,
+    node_name,
     open_workflow,
     submit_batches,
     submit_graph,
 )
-from prominence_hpc.adapter.workflows.unrun import failed_parents, why_not_run
+from prominence_hpc.adapter.workflows.unrun import NOT_RUN, failed_parents, why_not_run
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 
@@ -38,7 +39,7 @@ def recover_workflows(
     for record in workspace.store.workflows.claim_abandoned(now):
         try:
             messages += recover(workspace, record, now, settle_seconds)
-        except (BackendError, ConfigError) as error:
+        except (BackendError, ConfigError, OSError) as error:
             workspace.store.workflows.release(record.id)
             words = f"Site {record.site}: {error} The submission of workflow {record.id} is not confirmed."
             messages.append(words)
@@ -77,7 +78,7 @@ def look_up(opened: Opened) -> list[BatchRecord]:
             if record.deleted:
                 opened.backend.cancel([found[record.tag]])
             return []
-        return list(opened.batches)
+        return [] if has_begun(opened) else list(opened.batches)
     unknown = [batch for batch in opened.batches if batch.state == "intent"]
     found = opened.backend.find([batch.tag for batch in unknown]) if unknown else {}
     opened.handles.update(handles_by_tag(unknown, found))
@@ -88,6 +89,23 @@ def look_up(opened: Opened) -> list[BatchRecord]:
     if not missing:
         store.record_submitted(record.id)
     return missing
+
+
+def has_begun(opened: Opened) -> bool:
+    """Whether an engine has run the graph and forgotten it: recorded then, by what it has left."""
+    workspace, record = opened.workspace, opened.record
+    known = opened.backend.graph_handles(workflow_folder(workspace.state, record.id))
+    if not known:
+        return False
+    store = workspace.store.workflows
+    for batch in opened.batches:
+        if node_name(batch) in known:
+            opened.handles[batch.id] = known[node_name(batch)]
+        else:
+            store.skip(batch, f"{NOT_RUN}: the scheduler has forgotten the workflow", time.time())
+    opened.save()
+    store.record_submitted(record.id)
+    return True
 
 
 def finish(opened: Opened, missing: Sequence[BatchRecord], now: float) -> list[str]:
@@ -105,8 +123,8 @@ def finish(opened: Opened, missing: Sequence[BatchRecord], now: float) -> list[s
         raise
     except (BackendError, ConflictError) as error:
         reason = DAMAGED if isinstance(error, ConflictError) else f"Submission failed: {error}"
-        for batch in missing:
-            if batch.id not in opened.handles:
+        for batch in workspace.store.workflows.batches(record.id):
+            if batch.state == "intent":
                 workspace.store.workflows.skip(batch, reason.rstrip("."), now)
         workspace.store.workflows.record_submitted(record.id)
         return [f"Part of workflow {record.id} was not submitted: {error}"]
@@ -140,9 +158,14 @@ class Rest:
             workspace.store.workflows.skip(batch, why_not_run(failed), self.now)
             self.jobs = workspace.store.workflows.jobs(self.opened.record.id)
             return None
-        parents = self.opened.batches_of(part.parents)
-        handles = [(parent, self.opened.handle_of(parent)) for parent in parents]
-        return [handle for parent, handle in handles if handle and not self.ended(parent)]
+        parents = [
+            parent for parent in self.opened.batches_of(part.parents) if not self.ended(parent)
+        ]
+        handles = [self.opened.handle_of(parent) for parent in parents]
+        if None in handles:
+            msg = f"What became of the jobs that {part.name} waits for is not known yet."
+            raise BackendUnavailable(msg)
+        return [handle for handle in handles if handle is not None]
 
     def ended(self, batch: BatchRecord) -> bool:
         return all(job.final for job in jobs_of(batch, self.jobs))
@@ -150,19 +173,20 @@ class Rest:
     def has_run(self, batch: BatchRecord) -> bool:
         """Whether jobs of it have left something: the scheduler has run them, and does not remember."""
         state = self.opened.workspace.state
+        copies = range(batch.first, batch.first + batch.count)
         if self.opened.parts[batch.part].swept:
-            begun = {
-                int(path.name)
-                for path in part_folder(state, batch.workflow, batch.part).iterdir()
-                if path.name.isdecimal()
-            }
-            return not begun.isdisjoint(range(batch.first, batch.first + batch.count))
-        return any(
-            (folder_of(state, job) / REPORT_FILE).exists() for job in jobs_of(batch, self.jobs)
-        )
+            # Not 10,000 looks: what is there tells which have begun.
+            folder = part_folder(state, batch.workflow, batch.part)
+            names = [path.name for path in folder.iterdir() if path.name.isdecimal()]
+            folders = [folder / name for name in names if int(name) in copies]
+        else:
+            folders = [folder_of(state, job) for job in jobs_of(batch, self.jobs)]
+        return any((folder / name).exists() for folder in folders for name in TRACES)
 
     def forgotten(self, batch: BatchRecord) -> None:
-        self.opened.workspace.store.workflows.record_forgotten(batch)
+        workspace = self.opened.workspace
+        workspace.store.workflows.record_forgotten(batch)
+        self.jobs = bring_up_to_date(workspace, self.opened.record.id)
 
 
 def jobs_of(batch: BatchRecord, jobs: Sequence[JobRecord]) -> list[JobRecord]:

@@ -40,6 +40,7 @@ def rerun_workflow(
         )
         raise ConflictError(msg)
     document = workflow_document(workspace.state, workflow_id)
+    refuse_active_rerun(workspace, workflow_id)
     refuse_too_many(workspace, record, decode_workflow(document).policies.maximum_reruns)
     chosen = unfinished(read_parts(workspace.state, workflow_id), jobs)
     if not chosen:
@@ -67,12 +68,27 @@ def unfinished(parts: Sequence[Part], jobs: Sequence[JobRecord]) -> Chosen:
     return chosen
 
 
+def refuse_active_rerun(workspace: Workspace, workflow_id: int) -> None:
+    """ConflictError where the same jobs are being run again already."""
+    store = workspace.store.workflows
+    for number in store.reruns_of(workflow_id):
+        if any(not tally.final for tally in store.tallies([number])):
+            msg = (
+                f"Workflow {workflow_id} is being run again already, as workflow {number}; "
+                f"'prominence rerun {number}' does what that one leaves."
+            )
+            raise ConflictError(msg)
+
+
 def refuse_too_many(workspace: Workspace, record: WorkflowRecord, most: int | None) -> None:
-    """``maximumReruns`` counts from the first of a chain of reruns."""
-    reruns, earlier = 0, record.rerun_of
-    while earlier is not None:
+    """``maximumReruns`` counts all that has come of the first workflow."""
+    store, first = workspace.store.workflows, record
+    while first.rerun_of is not None:
+        first = store.get(first.rerun_of)
+    reruns, waiting = 0, store.reruns_of(first.id)
+    while waiting:
         reruns += 1
-        earlier = workspace.store.workflows.get(earlier).rerun_of
+        waiting += store.reruns_of(waiting.pop())
     if most is not None and reruns >= most:
         msg = (
             f"Workflow {record.id} is rerun {reruns} already, and policies.maximumReruns of its "

@@ -20,9 +20,11 @@ forgotten, so that a kill in between leaves a deleted workflow and no stray jobs
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from prominence_hpc.adapter.store.claims import LEASE_SECONDS
 from prominence_hpc.adapter.store.state_folder import (
     WORKFLOW_FILE,
     part_folder,
@@ -38,6 +40,7 @@ from prominence_hpc.adapter.workflows.compile import submission_of_batch
 from prominence_hpc.adapter.workflows.parts import in_order
 from prominence_hpc.adapter.workspace import Workspace
 from prominence_hpc.backends.base import Backend, Graph, GraphNode, Submission
+from prominence_hpc.backends.run_command import log
 from prominence_hpc.errors import BackendError, BackendUnavailable, ConfigError, ConflictError
 from prominence_hpc.wrappers.bundle import install_runner
 
@@ -87,10 +90,12 @@ class Opened:
         return submission_of_batch(found, self.parts[batch.part], batch, after)
 
     def save(self) -> None:
-        """Record the handles that have come back so far."""
+        """Record the handles that have come back so far; what another command has submitted too is cancelled."""
         if self.handles:
             store = self.workspace.store.workflows
-            store.record_batches(self.record.id, self.handles, self.backend.copy_handle)
+            late = store.record_batches(self.record.id, self.handles, self.backend.copy_handle)
+            if late:
+                self.backend.cancel(late)
 
 
 def open_workflow(workspace: Workspace, record: WorkflowRecord) -> Opened:
@@ -117,6 +122,21 @@ def submit_workflow(workspace: Workspace, record: WorkflowRecord) -> None:
     except BackendUnavailable:
         workspace.store.workflows.release(record.id)
         raise
+    cancel_if_deleted(opened)
+
+
+def cancel_if_deleted(opened: Opened) -> None:
+    """End what was deleted while it was being submitted; what cannot be told now the next refresh tells."""
+    store = opened.workspace.store.workflows
+    record = store.get(opened.record.id)
+    if not record.deleted:
+        return
+    batches = [batch.handle for batch in store.batches(record.id) if batch.handle is not None]
+    try:
+        opened.backend.cancel([record.handle] if record.handle is not None else batches)
+    except BackendUnavailable:
+        return
+    store.mark_cancelled(record.id)
 
 
 def is_graph(opened: Opened) -> bool:
@@ -131,14 +151,29 @@ def handles_of_parents(opened: Opened, batch: BatchRecord) -> list[str]:
 
 def submit_batches(opened: Opened, batches: Sequence[BatchRecord], after_of: AfterOf) -> None:
     """Hand over these batches, one call each; what has come back is recorded however it ends."""
+    claimed = time.time()
     try:
         for batch in batches:
+            if time.time() - claimed > LEASE_SECONDS / 2:
+                claimed = renew(opened)
             after = after_of(batch)
             if after is not None:
                 opened.handles[batch.id] = opened.backend.submit(opened.submission(batch, after))
     finally:
         opened.save()
     opened.workspace.store.workflows.record_submitted(opened.record.id)
+
+
+def renew(opened: Opened) -> float:
+    """Hold on to the claim of a submission that takes long; when that was.
+
+    BackendUnavailable where another command has taken it over, which goes on with it.
+    """
+    opened.save()
+    if not opened.workspace.store.workflows.begin_attempt(opened.record.id):
+        msg = "Another command has taken its submission over, as this one was stopped for long."
+        raise BackendUnavailable(msg)
+    return time.time()
 
 
 def submit_graph(opened: Opened) -> None:
@@ -195,8 +230,12 @@ def discard(workspace: Workspace, record: WorkflowRecord) -> None:
     folder = workflow_folder(workspace.state, record.id)
     # Says that a submission may have begun: it goes first, should this be killed half-way.
     (folder / WORKFLOW_FILE).unlink(missing_ok=True)
-    if folder.exists():
+    try:
         shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # jobs that have just been cancelled still write into it
+        log(f"{folder} is left behind: {error.strerror}")
     store.forget(record.id)
 
 

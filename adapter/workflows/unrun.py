@@ -24,7 +24,11 @@ def name_parents(
     for workflow_id in {job.workflow for job in unrun if job.workflow is not None}:
         parts = workflows.parts(workflow_id)
         jobs = [as_judged(job, judged) for job in workflows.jobs(workflow_id)]
-        reasons = reasons_of(parts, jobs)
+        ended = (
+            f"{NOT_RUN}: what runs workflow {workflow_id} ended early; see the logs in its folder"
+        )
+        reasons = {part.number: ended for part in parts if not part.parents}
+        reasons |= reasons_of(parts, jobs)
         named |= {
             job.id: replace(judged[job.id], reason=reasons[job.part])
             for job in unrun

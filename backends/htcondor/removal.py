@@ -64,7 +64,8 @@ def removal_commands(submission: Submission, *, in_graph: bool) -> dict[str, str
         clauses = {_DELETED: _IS_DELETED, FINAL_HOLDS_ATTRIBUTE: _IS_FINAL}
     elif in_graph:
         clauses[FINAL_HOLDS_ATTRIBUTE] = _IS_FINAL
-    if submission.queue_limit_seconds:
+    # One that spares others looks at the time that it has waited itself, as it begins.
+    if submission.queue_limit_seconds and not sparing:
         clauses[QUEUE_LIMIT_ATTRIBUTE] = (
             f"{_IS_IDLE} && time() - EnteredCurrentStatus > {QUEUE_LIMIT_ATTRIBUTE}"
         )

@@ -78,7 +78,7 @@ def shown(argv: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    if PLAIN.fullmatch(word):
+    if PLAIN.fullmatch(word) and "~" not in word:
         return word
     safe_in_double_quotes = not any(c in word for c in '"$`\\!')
     return f'"{word}"' if safe_in_double_quotes else shlex.quote(word)

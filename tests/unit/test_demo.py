@@ -13,6 +13,7 @@ from tests.demo.terminal import StepFailed, Terminal, shown
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"))))
 @example(["--name", "x" * 90, "--", ""])
+@example(["~", "a=~/b"])
 def test_a_shell_would_read_back_what_is_shown(argv: list[str]) -> None:
     """By a true shell: to shlex, a line that continues on the next one is a word with a newline."""
     text = f"printf '%s\\0' {shown(['prominence', *argv])}"

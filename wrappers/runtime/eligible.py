@@ -1,7 +1,8 @@
-"""How long a job has waited in Slurm's queue since what it depends on had ended.
+"""How long a job of a workflow has waited in the queue since what it depends on had ended.
 
 Slurm's --deadline counts from submission, and a workflow's jobs are submitted all at once: of those that wait for
 others it would say nothing about the queue. https://slurm.schedmd.com/squeue.html, "EligibleTime".
+DAGMan submits a job when its turn has come, but would take the removal of one of a sweep for the end of all.
 """
 
 import os
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 from .errors import QUEUE_TIME, JobFailed
+from .metrics import read_ad
 from .requeue import ANSWER_SECONDS, job_id
 
 TYPE_CHECKING = False
@@ -19,10 +21,12 @@ CLOCK_SECONDS = 5  # what the clocks of node and controller may differ by
 
 
 def check_wait(most_seconds: int, log: "Log") -> None:
-    """Raise JobFailed where the job has waited for longer than this; where Slurm does not say, it goes on."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return  # the other engines see to it
-    eligible = eligible_time(job_id(os.environ), log)
+    """Raise JobFailed where the job has waited for longer than this; where nobody says, it goes on."""
+    if "SLURM_JOB_ID" in os.environ:
+        eligible = eligible_time(job_id(os.environ), log)
+    else:
+        # The launcher of local jobs sees to it by itself.
+        eligible = read_ad(os.environ.get("_CONDOR_JOB_AD", "")).get("QDate")
     if eligible is None:
         return
     late = time.time() - eligible - most_seconds - CLOCK_SECONDS

@@ -120,7 +120,8 @@ def _last_of_url(url: str) -> str:
 def _task(task: "Document", put: "Put") -> "Document":
     found = {key: value for key, value in task.items() if key != "command_line"}
     if task["command_line"] is not None:
-        found["command"] = _words(put(task["command_line"]))
+        # None is the image's own run script.
+        found["command"] = _words(put(task["command_line"])) or None
     found["environment"] = {name: put(value) for name, value in task["environment"].items()}
     for key in ("workdir", "stdout"):
         if task[key] is not None:

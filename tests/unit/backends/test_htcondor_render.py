@@ -126,6 +126,8 @@ def test_a_sweep_in_a_graph_is_put_back_before_it_is_removed() -> None:
     again = {**HELD_FOR_MEMORY, "LastHoldReasonCode": 34}
     assert removed(COPIES, HELD_FOR_MEMORY, in_graph=True) is None
     assert "ProminenceFinalHolds" in str(removed(COPIES, again, in_graph=True))
+    # what has waited for too long ends by itself, as it begins
+    assert removed(replace(COPIES, queue_limit_seconds=60), WAITED, in_graph=True) is None
     read = htcondor2.Submit(submit_description(COPIES, PLAIN, in_graph=True))
     assert read["periodic_release"] == (
         "JobStatus == 5 && member(HoldReasonCode, ProminenceFinalHolds)"

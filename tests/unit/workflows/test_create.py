@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from prominence_hpc.adapter.store.state_folder import folder_of, part_folder, workflow_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.workflows.create import create_workflow
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.errors import BackendError, BackendUnavailable, NotFoundError, SpecError
+from prominence_hpc.backends.base import Submission
+from prominence_hpc.errors import (
+    BackendError,
+    BackendUnavailable,
+    ConflictError,
+    NotFoundError,
+    SpecError,
+)
 from tests.unit.workflows.site import DOCUMENT, FakeCluster, cluster_at, job, sweep, workspace_at
 
 
@@ -154,6 +162,37 @@ def test_a_refusal_in_the_middle_takes_all_of_it_back(
     assert nothing_is_left(workspace)
     assert cluster.cancelled() == set(cluster.submissions())
     assert len(cluster.submissions()) == 2
+
+
+def test_a_folder_that_is_another_workflows_stays(workspace: Workspace) -> None:
+    folder = workflow_folder(workspace.state, 1)
+    folder.mkdir(parents=True)
+    (folder / "workflow.json").write_text("{}")
+    with pytest.raises(ConflictError, match="exists already"):
+        create_workflow(workspace, DOCUMENT, None)
+    assert (folder / "workflow.json").read_text() == "{}"
+    assert workspace.store.workflows.select() == []
+
+
+def test_a_submission_that_takes_long_holds_on_to_its_claim(
+    workspace: Workspace, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command has taken it over: this one stops, and cancels what both have submitted."""
+    monkeypatch.setattr("prominence_hpc.adapter.workflows.submit.LEASE_SECONDS", -1)
+    submit = FakeCluster.submit
+
+    def taken_over(self: FakeCluster, submission: Submission) -> str:
+        handle = submit(self, submission)
+        with Store(workspace.state) as other, other._database.writing() as connection:
+            connection.execute("UPDATE workflows SET claim_host = 'elsewhere'")
+            connection.execute("UPDATE batches SET handle = '99' WHERE tag = ?", (submission.tag,))
+        return handle
+
+    monkeypatch.setattr(FakeCluster, "submit", taken_over)
+    with pytest.raises(BackendUnavailable, match="taken its submission over"):
+        create_workflow(workspace, DOCUMENT, None)
+    assert set(cluster.submissions()) == {"1"}
+    assert cluster.cancelled() == {"1"}
 
 
 def test_silence_leaves_the_intent_and_says_what_to_do(

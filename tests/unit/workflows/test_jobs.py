@@ -10,9 +10,12 @@ import pytest
 
 from prominence_hpc.adapter.download import own_folder
 from prominence_hpc.adapter.jobs import delete, submitted_document
+from prominence_hpc.adapter.spec.decode import decode_job
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.state_folder import folder_of, workflow_folder
+from prominence_hpc.adapter.store.store import Store
 from prominence_hpc.adapter.workflows.create import create_workflow
+from prominence_hpc.adapter.workflows.descriptions import document_alone
 from prominence_hpc.adapter.workflows.jobs import (
     current_jobs,
     delete_workflow,
@@ -22,8 +25,8 @@ from prominence_hpc.adapter.workflows.jobs import (
 )
 from prominence_hpc.adapter.workflows.rerun import clone_workflow, rerun_workflow
 from prominence_hpc.adapter.workspace import Workspace
-from prominence_hpc.backends.base import Cause, Condition, SchedulerState
-from prominence_hpc.errors import ConflictError, NotFoundError, UsageError
+from prominence_hpc.backends.base import Cause, Condition, SchedulerState, Submission
+from prominence_hpc.errors import ConflictError, NotFoundError, SpecError, UsageError
 from tests.unit.verdict.test_verdict import COMPLETED, report
 from tests.unit.workflows.site import DOCUMENT, FakeCluster, cluster_at, job, sweep, workspace_at
 
@@ -245,8 +248,70 @@ def test_a_clone_has_all_jobs(workspace: Workspace) -> None:
     assert {item.uid for item in first}.isdisjoint(item.uid for item in second)
 
 
-def test_names_do_not_lead_out_of_the_folder(workspace: Workspace) -> None:
-    document = {"jobs": [job("../../etc/x")], "factories": [sweep("../../etc/x", end=1)]}
+@pytest.mark.parametrize("name", ["../../etc/x", "/etc/x", "a//b", "a/./b", ".."])
+def test_names_do_not_lead_out_of_the_folder(workspace: Workspace, name: str) -> None:
+    with pytest.raises(SpecError, match="an empty part, or one that means a folder"):
+        create_workflow(workspace, {"jobs": [job(name)]}, None)
+
+
+def test_a_rerun_that_runs_is_the_only_one(workspace: Workspace, cluster: FakeCluster) -> None:
+    number = failed_twice(workspace, cluster)
+    again, _ = rerun_workflow(workspace, number, None)
+    with pytest.raises(ConflictError, match=f"being run again already, as workflow {again.id}"):
+        rerun_workflow(workspace, number, None)
+
+
+def test_one_job_can_be_cloned_alone(workspace: Workspace) -> None:
+    document = {
+        "jobs": [job("a", "echo $x", policies={"maximumRetries": 1}), job("b")],
+        "factories": [sweep("a", end=2)],
+        "policies": {"maximumRetries": 5, "leaveInQueue": True},
+    }
     number = create_workflow(workspace, document, None).id
-    first = workspace.store.get(number + 1)
-    assert own_folder(workspace, first) == Path(f"{number}/etc/x/0")
+    alone = document_alone(workspace.state, workspace.store.get(number + 2))
+    assert alone["tasks"][0]["cmd"] == "echo 1"
+    assert alone["tasks"][0]["env"] == {"PROMINENCE_PARAMETER_x": "1"}
+    assert alone["policies"] == {"maximumRetries": 1, "leaveInQueue": True}
+    decode_job(alone)
+
+
+def test_a_graph_that_was_deleted_while_nobody_answered_is_ended_later(tmp_path: Path) -> None:
+    cluster = cluster_at(tmp_path, runs_graphs=True)
+    workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
+    record = create_workflow(workspace, DOCUMENT, None)
+    cluster.mood = "silent"
+    assert "will be deleted when it answers" in " ".join(delete_workflow(workspace, record.id))
+    assert cluster.cancelled() == set()
+    cluster.mood = "answers"
+    current_jobs(workspace, record.id)
+    assert cluster.cancelled() == {record.handle}
+
+
+def test_what_was_deleted_while_it_was_submitted_is_ended(
+    workspace: Workspace, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = FakeCluster.submit
+
+    def deleted_meanwhile(self: FakeCluster, submission: Submission) -> str:
+        with Store(workspace.state) as other:
+            other.workflows.mark_deleted(1)
+        return submit(self, submission)
+
+    monkeypatch.setattr(FakeCluster, "submit", deleted_meanwhile)
+    create_workflow(workspace, DOCUMENT, None)
+    assert cluster.cancelled() == {"1", "2", "3"}
+
+
+def test_an_engine_that_ends_early_is_not_taken_for_a_failed_parent(tmp_path: Path) -> None:
+    cluster = cluster_at(tmp_path, runs_graphs=True)
+    workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
+    record = create_workflow(workspace, DOCUMENT, None)
+    assert record.handle is not None
+    held = SchedulerState(condition=Condition.HELD, reason="no credentials")
+    cluster.end(record.handle, held)
+    jobs, _ = current_jobs(workspace, record.id)
+    assert jobs[0].status_reason == "Held by the scheduler: no credentials"
+    cluster.end(record.handle, SchedulerState(condition=Condition.ENDED, cause=Cause.EXITED))
+    merge, *_, prepare = current_jobs(workspace, record.id)[0]
+    assert prepare.status_reason.startswith(f"Not run: what runs workflow {record.id} ended early")
+    assert merge.status_reason == "Not run: many was not run"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prominence_hpc.adapter.store.state_folder import folder_of
+from prominence_hpc.adapter.store.state_folder import folder_of, part_folder, workflow_folder
 from prominence_hpc.adapter.submission import SETTLE_SECONDS
 from prominence_hpc.adapter.workflows.create import create_workflow
 from prominence_hpc.adapter.workflows.jobs import delete_workflow
@@ -148,6 +148,55 @@ def test_nothing_waits_for_a_part_that_has_ended_well_meanwhile(
     look(workspace)
     asked = {item["name"]: item["after"] for item in cluster.asked().values()}
     assert asked == {"w/prepare": [], "w/many": [], "w/merge": ["2"]}
+
+
+def test_what_waits_for_a_part_that_failed_and_was_forgotten_is_not_submitted(
+    workspace: Workspace, cluster: FakeCluster
+) -> None:
+    """Killed before the handle was recorded, and Slurm, without accounting, forgot the job meanwhile."""
+    cluster.mood = "takes it, silent"
+    with pytest.raises(BackendUnavailable):
+        create_workflow(workspace, DOCUMENT, None)
+    cluster.mood = "answers"
+    (record,) = workspace.store.workflows.select()
+    (cluster.folder / "1.job").unlink()
+    prepare = workspace.store.workflows.jobs(record.id)[-1]
+    report_of = folder_of(workspace.state, prepare) / "report.json"
+    report_of.write_text(json.dumps({**COMPLETED, "cause": "task"}), encoding="ascii")
+    look(workspace)
+    assert cluster.submissions() == {}
+    merge, *many, prepare = workspace.store.workflows.jobs(record.id)
+    assert (prepare.status, prepare.task_failed) == ("completed", True)
+    assert {item.status_reason for item in many} == {"Not run: prepare failed"}
+    assert merge.status_reason == "Not run: many was not run"
+
+
+def test_a_folder_alone_is_no_sign_that_a_copy_has_run(
+    workspace: Workspace, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = interrupted(workspace, cluster, monkeypatch, 1)
+    (part_folder(workspace.state, number, 1) / "2").mkdir()
+    look(workspace)
+    assert len(cluster.submissions()) == 3
+
+
+def test_a_graph_that_has_run_is_not_run_again(tmp_path: Path) -> None:
+    """The answer to its submission was lost, and the scheduler's history is short."""
+    cluster = cluster_at(tmp_path, runs_graphs=True)
+    workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
+    record = create_workflow(workspace, DOCUMENT, None)
+    with workspace.store._database.writing() as connection:
+        connection.execute("UPDATE workflows SET state = 'intent', handle = NULL")
+        connection.execute("UPDATE batches SET state = 'intent'")
+        connection.execute("UPDATE jobs SET state = 'intent'")
+    (cluster.folder / "1.job").unlink()
+    handles = workflow_folder(workspace.state, record.id) / "handles"
+    handles.write_text(json.dumps({"part-2-0": "7"}))
+    look(workspace)
+    assert cluster.submissions() == {}
+    merge, *_, prepare = workspace.store.workflows.jobs(record.id)
+    assert prepare.handle == "7"
+    assert merge.status_reason == "Not run: the scheduler has forgotten the workflow"
 
 
 def test_a_graph_is_found_by_its_own_tag(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,16 @@ def test_the_time_of_a_job_that_waited_for_others_begins_after_them(
         "SLURM_ARRAY_TASK_ID": "3",
     }
     assert ended(runs.run(shell("true"), queue_seconds=100)) == (outcome, reason)
+
+
+@pytest.mark.parametrize(("seconds", "outcome"), [(200, "failed"), (20, "completed")])
+def test_on_htcondor_it_begins_with_the_submission_by_dagman(
+    runs: Runs, seconds: int, outcome: str
+) -> None:
+    record = runs.folder / "job-ad"
+    record.write_text(f"QDate = {int(time.time()) - seconds}\nNumJobStarts = 0\n")
+    runs.environment = {"_CONDOR_JOB_AD": str(record)}
+    assert ended(runs.run(shell("true"), queue_seconds=100))[0] == outcome
 
 
 def test_what_an_attempt_left_is_put_aside_by_the_next(runs: Runs) -> None:

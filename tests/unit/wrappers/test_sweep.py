@@ -308,3 +308,12 @@ def test_a_plan_and_a_number_that_do_not_go_together(tmp_path: Path) -> None:
 def test_documented_examples() -> None:
     for module in (sweep_module, exit_code, requeue):
         assert doctest.testmod(module).failed == 0
+
+
+def test_a_command_without_words_is_the_images_own() -> None:
+    sweep = plans.Sweep(
+        first_job_id=1, parameters=(plans.SweepParameter(name="x", values=("", "run it")),)
+    )
+    document = with_sweep(sweep, tasks=(plans.Task(image=0, command_line="$x"),))
+    assert copy_of(document, 0)["tasks"][0]["command"] is None
+    assert copy_of(document, 1)["tasks"][0]["command"] == ["run", "it"]
