@@ -46,11 +46,12 @@ def submissions(site: Site, backend: str, name: str) -> Counter[str]:
     if backend == "slurm":
         fields = "jobid,jobname%50,comment%200"
         text = site.run(["sacct", "-X", "-n", "-P", "-o", fields, "-S", "now-1hours"]).stdout
+        # Other tests' jobs have names with newlines and bars in them.
         rows = [line.split("|") for line in text.splitlines()]
         taken = {
-            (number.partition("_")[0], comment.removeprefix("prominence:")[:32])
-            for number, job_name, comment in rows
-            if job_name.startswith(f"{name}/")
+            (row[0].partition("_")[0], row[2].removeprefix("prominence:")[:32])
+            for row in rows
+            if len(row) == 3 and row[1].startswith(f"{name}/")
         }
     else:
         ask = f"-constraint 'regexp(\"^{name}(/|$)\", JobBatchName)' -af ClusterId ProminenceTag"
