@@ -55,6 +55,11 @@ def given(prominence: Prominence, image: str, **resources: object) -> list[float
     return [float(word) for word in prominence.stdout(found["id"]).split()]
 
 
+def until(condition: str) -> str:
+    """A shell line that waits for a condition, and fails where it does not come about."""
+    return f"for i in $(seq 500); do {condition} && exit; sleep 0.2; done; exit 1"
+
+
 @contextmanager
 def blocked(prominence: Prominence) -> Iterator[None]:
     """Other jobs have :data:`BLOCKED_CPUS` of each node's eight CPUs meanwhile; Slurm has one node here."""
@@ -67,14 +72,13 @@ def blocked(prominence: Prominence) -> Iterator[None]:
         lines += "transfer_executable = false\nrequest_memory = 100\nrequest_disk = 1M\nqueue 2\n"
         prominence.write("block.sub", lines)
         cluster = prominence.shell("condor_submit -terse block.sub").split(".")[0]
+        # The collector is told of a slot's begin and end by its startd, at times much later.
+        free = '[ "$(condor_status -const PartitionableSlot -af Cpus | sort -u)" = {} ]'
         running = f"[ $(condor_q {cluster} -af JobStatus | grep -c 2) = 2 ]"
-        # The collector is told of a slot's end by its startd, seconds later.
-        free = '[ "$(condor_status -const PartitionableSlot -af Cpus | sort -u)" = 8 ]'
-        end = (
-            f"condor_rm {cluster}; for i in $(seq 150); do {free} && exit; sleep 0.2; done; exit 1"
-        )
+        running += " && " + free.format(8 - BLOCKED_CPUS)
+        end = f"condor_rm {cluster}; {until(free.format(8))}"
     try:
-        prominence.shell(f"for i in $(seq 150); do {running} && exit; sleep 0.2; done; exit 1")
+        prominence.shell(until(running))
         yield
     finally:
         prominence.shell(end)
