@@ -37,7 +37,6 @@ __all__ = [
     "remove",
     "submitted_document",
     "up_to_date",
-    "update",
 ]
 
 
@@ -105,16 +104,6 @@ def up_to_date(workspace: Workspace, job_ids: Sequence[int], *, phases: bool = F
         workspace.store.get(job_id)  # says that there is none
     current = bring_up_to_date(workspace, lambda: workspace.store.get_many(wanted), phases=phases)
     return Listing(with_others(workspace, wanted, current.records), current.warnings)
-
-
-def update(
-    workspace: Workspace, records: Sequence[JobRecord], *, phases: bool = False
-) -> list[str]:
-    """As :func:`bring_up_to_date`, of jobs that were read before; what could not be found out is said."""
-    ids = [record.id for record in records]
-    return bring_up_to_date(
-        workspace, lambda: workspace.store.get_many(ids), phases=phases
-    ).warnings
 
 
 def bring_up_to_date(

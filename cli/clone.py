@@ -1,15 +1,10 @@
 """``prominence clone`` and ``rerun``: a job or workflow once more."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
 from prominence_hpc.cli.ids import Reference, is_workflow
 from prominence_hpc.cli.output import warn
-
-if TYPE_CHECKING:
-    from prominence_hpc.adapter.workspace import Workspace
 
 __all__ = ["clone_command", "rerun_command"]
 
@@ -27,8 +22,9 @@ def clone_command(*, number: int, site: str | None, as_json: bool) -> None:
     from prominence_hpc.adapter.create import create_job
     from prominence_hpc.adapter.jobs import submitted_document
     from prominence_hpc.cli.create import print_created, print_created_workflow
+    from prominence_hpc.cli.session import settled_workspace
 
-    session = settled(site)
+    session = settled_workspace(site)
     if is_workflow(session, number):
         from prominence_hpc.adapter.workflows.rerun import clone_workflow
 
@@ -57,8 +53,9 @@ def rerun_command(*, number: int, site: str | None, as_json: bool) -> None:
     """
     from prominence_hpc.adapter.workflows.rerun import rerun_workflow
     from prominence_hpc.cli.create import print_created_workflow
+    from prominence_hpc.cli.session import settled_workspace
 
-    session = settled(site)
+    session = settled_workspace(site)
     if not is_workflow(session, number):
         session.store.get(number)  # says that there is none
         msg = f"{number} is a job: 'prominence clone {number}' runs it once more."
@@ -67,14 +64,3 @@ def rerun_command(*, number: int, site: str | None, as_json: bool) -> None:
     for message in warnings:
         warn(message)
     print_created_workflow(record, as_json=as_json)
-
-
-def settled(site: str | None) -> "Workspace":
-    """The workspace, once interrupted submissions have been seen to."""
-    from prominence_hpc.adapter.settle import settle
-    from prominence_hpc.cli.session import workspace
-
-    session = workspace(site)
-    for message in settle(session):
-        warn(message)
-    return session

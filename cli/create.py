@@ -101,12 +101,9 @@ def create_command(
         return
     from prominence_hpc.adapter.create import create_job
     from prominence_hpc.adapter.image_checks import known_runtimes
-    from prominence_hpc.adapter.settle import settle
-    from prominence_hpc.cli.session import workspace
+    from prominence_hpc.cli.session import settled_workspace
 
-    session = workspace(site)
-    for message in settle(session):
-        warn(message)
+    session = settled_workspace(site)
     runtimes = known_runtimes(session.config.site(site))
     changed = runtime_of_site(document, described, runtimes)
     if changed:

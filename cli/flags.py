@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Flags", "flag_options", "json_option", "site_option"]
+__all__ = ["Command", "Flags", "flag_options", "json_option", "site_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

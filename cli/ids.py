@@ -11,11 +11,21 @@ import click
 if TYPE_CHECKING:
     from prominence_hpc.adapter.workspace import Workspace
 
-__all__ = ["JobReference", "Reference", "is_workflow", "parted"]
+__all__ = ["JobReference", "Reference", "is_workflow", "options_with_value", "parted"]
 
 Kind = Literal["job", "workflow"]
 
 _META = "prominence_hpc.cli.ids.kind"
+
+
+def options_with_value(command: click.Command) -> set[str]:
+    """Names of the options of a command after which a value follows."""
+    return {
+        name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        for name in option.opts
+    }
 
 
 class JobReference(click.Command):
@@ -36,12 +46,7 @@ class JobReference(click.Command):
 
     def first_argument(self, args: list[str]) -> int:
         """Where the first word is that is neither an option nor an option's value."""
-        with_value = {
-            name
-            for option in self.params
-            if isinstance(option, click.Option) and not option.is_flag
-            for name in option.opts
-        }
+        with_value = options_with_value(self)
         at = 0
         while at < len(args) and args[at].startswith("-"):
             at += 2 if args[at] in with_value else 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prominence_hpc.cli.flags import flag_options, json_option
+from prominence_hpc.cli.ids import options_with_value
 from prominence_hpc.cli.labels import constraint_option, labels_of
 from prominence_hpc.cli.output import elapsed, print_columns, print_json, warn
 
@@ -29,12 +30,7 @@ class Arguments(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the word wherever it stands among the options."""
-        with_value = {
-            name
-            for option in self.params
-            if isinstance(option, click.Option) and not option.is_flag
-            for name in option.opts
-        }
+        with_value = options_with_value(self)
         before = ["", *args]
         at = [n for n, word in enumerate(args) if word in WORDS and before[n] not in with_value]
         ctx.meta[_META] = WORDS[args[at[0]]] if at else "jobs"

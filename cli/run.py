@@ -6,7 +6,7 @@ import click
 
 from prominence_hpc.cli.create import print_created, print_created_workflow
 from prominence_hpc.cli.flags import flag_options, json_option, site_option
-from prominence_hpc.cli.output import print_json, warn
+from prominence_hpc.cli.output import print_json
 
 __all__ = ["run_command"]
 
@@ -29,12 +29,9 @@ def run_command(*, file: str, dry_run: bool, site: str | None, as_json: bool) ->
         print_json(checked(document, site))
         return
     from prominence_hpc.adapter.create import create_job
-    from prominence_hpc.adapter.settle import settle
-    from prominence_hpc.cli.session import workspace
+    from prominence_hpc.cli.session import settled_workspace
 
-    session = workspace(site)
-    for message in settle(session):
-        warn(message)
+    session = settled_workspace(site)
     if "jobs" in document:
         from prominence_hpc.adapter.workflows.create import create_workflow
 

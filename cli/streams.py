@@ -1,11 +1,11 @@
 """``prominence stdout``, ``stderr`` and ``logs``: what a job has written."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from prominence_hpc.cli.flags import flag_options
+from prominence_hpc.cli.flags import Command, flag_options
 from prominence_hpc.cli.ids import JobReference, Reference, is_workflow
 from prominence_hpc.cli.output import warn
 from prominence_hpc.errors import UsageError
@@ -35,56 +35,41 @@ attempt_option = click.option(
 )
 
 
+def stream_options(function: Command) -> Command:
+    """What ``stdout`` and ``stderr`` take."""
+    for option in (
+        index_argument,
+        job_argument,
+        id_argument,
+        flag_options,
+        attempt_option,
+        node_option,
+        tail_option,
+    ):
+        function = option(function)
+    return function
+
+
 @click.command("stdout", cls=Reference)
-@tail_option
-@node_option
-@attempt_option
-@flag_options
-@id_argument
-@job_argument
-@index_argument
-def stdout_command(
-    *,
-    number: int,
-    job: str | None,
-    index: int | None,
-    tail: bool,
-    node: int,
-    attempt: int | None,
-) -> None:
+@stream_options
+def stdout_command(*, number: int, job: str | None, index: int | None, **options: Any) -> None:
     """Print what a job's tasks have written to standard output, while it runs or after.
 
     ID is a job's; or a workflow's, and JOB the name of one of its jobs, with INDEX where a factory
     makes it.
     """
-    session, job_id = found_job(number, job, index)
-    print_stream(session, job_id, "stdout", tail=tail, node=node, attempt=attempt)
+    print_stream(*found_job(number, job, index), "stdout", **options)
 
 
 @click.command("stderr", cls=Reference)
-@tail_option
-@node_option
-@attempt_option
-@flag_options
-@id_argument
-@job_argument
-@index_argument
-def stderr_command(
-    *,
-    number: int,
-    job: str | None,
-    index: int | None,
-    tail: bool,
-    node: int,
-    attempt: int | None,
-) -> None:
+@stream_options
+def stderr_command(*, number: int, job: str | None, index: int | None, **options: Any) -> None:
     """Print what a job's tasks have written to standard error, while it runs or after.
 
     ID is a job's; or a workflow's, and JOB the name of one of its jobs, with INDEX where a factory
     makes it.
     """
-    session, job_id = found_job(number, job, index)
-    print_stream(session, job_id, "stderr", tail=tail, node=node, attempt=attempt)
+    print_stream(*found_job(number, job, index), "stderr", **options)
 
 
 def found_job(number: int, job: str | None, index: int | None) -> "tuple[Workspace, int]":

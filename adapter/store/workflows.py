@@ -308,14 +308,11 @@ class Workflows:
             )
             return [decode_batch(row) for row in rows]
 
-    def jobs(self, workflow_id: int, part: int | None = None) -> list[JobRecord]:
-        """Its jobs, or those of one of its parts, in order of id."""
-        where, values = "WHERE workflow = ?", [workflow_id]
-        if part is not None:
-            where, values = f"{where} AND part = ?", [workflow_id, part]
+    def jobs(self, workflow_id: int) -> list[JobRecord]:
+        """Its jobs, in order of id."""
+        query = f"SELECT {COLUMNS} FROM jobs WHERE workflow = ? ORDER BY id"
         with self._database.reading() as connection:
-            rows = connection.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY id", values)
-            return [decode(row) for row in rows]
+            return [decode(row) for row in connection.execute(query, (workflow_id,))]
 
     def unsuccessful(
         self, workflow_id: int, *, last_reason: str, most: int | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prominence_hpc.adapter.jobs import update
+from prominence_hpc.adapter.jobs import bring_up_to_date
 from prominence_hpc.adapter.store.records import JobRecord
 from prominence_hpc.adapter.store.workflow_records import BatchRecord, WorkflowRecord
 from prominence_hpc.adapter.workflows.descriptions import read_parts
@@ -16,22 +16,15 @@ __all__ = [
     "find_job",
     "jobs_with_results",
     "remove_workflow",
-    "titled",
 ]
-
-
-def titled(record: WorkflowRecord) -> str:
-    """How messages call it: ``Workflow 7``."""
-    return f"Workflow {record.id}"
 
 
 def current_jobs(workspace: Workspace, workflow_id: int) -> tuple[list[JobRecord], list[str]]:
     """All jobs of a workflow as of now, in order of id, and warnings."""
     store = workspace.store.workflows
-    store.get(workflow_id)
-    active = [job for job in store.jobs(workflow_id) if not job.final]
-    warnings = update(workspace, active)
-    return store.jobs(workflow_id), warnings
+    store.get(workflow_id)  # says where there is none
+    current = bring_up_to_date(workspace, lambda: workspace.store.active(workflow=workflow_id))
+    return store.jobs(workflow_id), current.warnings
 
 
 def find_job(workspace: Workspace, workflow_id: int, name: str | None, index: int | None) -> int:
@@ -91,7 +84,7 @@ def delete_workflow(workspace: Workspace, workflow_id: int) -> list[str]:
     store = workspace.store.workflows
     record = store.get(workflow_id)
     if all(job.final for job in jobs):
-        msg = f"{titled(record)} has ended already."
+        msg = f"Workflow {workflow_id} has ended already."
         raise ConflictError(msg)
     backend = workspace.backend(record.site)
     store.mark_deleted(workflow_id)

@@ -73,7 +73,7 @@ def test_a_sweep_of_which_one_fails(prominence: Prominence, image: str) -> None:
     assert [task["exitCode"] for task in copy["execution"]["tasks"]] == [1]
 
 
-@pytest.mark.parametrize("prominence", ["slurm", "slurm-pyslurm", "local"], indirect=True)
+@pytest.mark.parametrize("prominence", BACKENDS, indirect=True)
 def test_what_waits_for_a_failure_is_not_run(prominence: Prominence, image: str) -> None:
     document = {
         "name": "chain",

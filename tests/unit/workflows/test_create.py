@@ -21,16 +21,6 @@ from prominence_hpc.errors import (
 from tests.unit.workflows.site import DOCUMENT, FakeCluster, cluster_at, job, sweep, workspace_at
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> FakeCluster:
-    return cluster_at(tmp_path)
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, cluster: FakeCluster) -> Workspace:
-    return workspace_at(tmp_path, cluster)
-
-
 def asked_by_name(cluster: FakeCluster) -> dict[str, Any]:
     return {asked["name"]: {**asked, "handle": handle} for handle, asked in cluster.asked().items()}
 

@@ -30,17 +30,6 @@ from prominence_hpc.errors import ConflictError, NotFoundError, SpecError, Usage
 from tests.unit.verdict.test_verdict import COMPLETED, report
 from tests.unit.workflows.site import DOCUMENT, FakeCluster, cluster_at, job, sweep, workspace_at
 
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> FakeCluster:
-    return cluster_at(tmp_path)
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, cluster: FakeCluster) -> Workspace:
-    return workspace_at(tmp_path, cluster)
-
-
 LONG_AGO = time.time() - 600
 TASK_FAILED = report("finished", "completed", cause="task")
 

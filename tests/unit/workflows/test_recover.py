@@ -18,16 +18,6 @@ from tests.unit.verdict.test_verdict import COMPLETED
 from tests.unit.workflows.site import DOCUMENT, FakeCluster, cluster_at, workspace_at
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> FakeCluster:
-    return cluster_at(tmp_path)
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, cluster: FakeCluster) -> Workspace:
-    return workspace_at(tmp_path, cluster)
-
-
 def interrupted(
     workspace: Workspace, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> int:
@@ -180,15 +170,20 @@ def test_a_folder_alone_is_no_sign_that_a_copy_has_run(
     assert len(cluster.submissions()) == 3
 
 
+def lose_the_answer(workspace: Workspace) -> None:
+    """As if nobody had heard that a graph was submitted."""
+    with workspace.store._database.writing() as connection:
+        connection.execute("UPDATE workflows SET state = 'intent', handle = NULL")
+        for table in ("batches", "jobs"):
+            connection.execute(f"UPDATE {table} SET state = 'intent'")
+
+
 def test_a_graph_that_has_run_is_not_run_again(tmp_path: Path) -> None:
     """The answer to its submission was lost, and the scheduler's history is short."""
     cluster = cluster_at(tmp_path, runs_graphs=True)
     workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
     record = create_workflow(workspace, DOCUMENT, None)
-    with workspace.store._database.writing() as connection:
-        connection.execute("UPDATE workflows SET state = 'intent', handle = NULL")
-        connection.execute("UPDATE batches SET state = 'intent'")
-        connection.execute("UPDATE jobs SET state = 'intent'")
+    lose_the_answer(workspace)
     (cluster.folder / "1.job").unlink()
     handles = workflow_folder(workspace.state, record.id) / "handles"
     handles.write_text(json.dumps({"part-2-0": "7"}))
@@ -203,10 +198,7 @@ def test_a_graph_is_found_by_its_own_tag(tmp_path: Path) -> None:
     cluster = cluster_at(tmp_path, runs_graphs=True)
     workspace = workspace_at(tmp_path, cluster, backend="htcondor", shared_filesystem=True)
     record = create_workflow(workspace, DOCUMENT, None)
-    # as if the answer had not come
-    with workspace.store._database.writing() as connection:
-        connection.execute("UPDATE workflows SET state = 'intent', handle = NULL")
-        connection.execute("UPDATE jobs SET state = 'intent'")
+    lose_the_answer(workspace)
     look(workspace, times=1)
     found = workspace.store.workflows.get(record.id)
     assert (found.state, found.handle) == ("submitted", record.handle)
