@@ -57,7 +57,8 @@ def rerun_command(*, number: int, site: str | None, as_json: bool) -> None:
 
     session = settled_workspace(site)
     if not is_workflow(session, number):
-        session.store.get(number)  # says that there is none
+        if not session.store.get_many([number]):
+            session.store.workflows.get(number)  # says that there is none
         msg = f"{number} is a job: 'prominence clone {number}' runs it once more."
         raise click.UsageError(msg)
     record, warnings = rerun_workflow(session, number, site)

@@ -82,7 +82,8 @@ def found_job(number: int, job: str | None, index: int | None) -> "tuple[Workspa
 
         return session, find_job(session, number, job, index)
     if job is not None:
-        session.store.get(number)  # says that there is none
+        if not session.store.get_many([number]):
+            session.store.workflows.get(number)  # says that there is none
         msg = f"{number} is a job: nothing comes after it but options."
         raise UsageError(msg)
     return session, number

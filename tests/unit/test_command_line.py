@@ -83,6 +83,9 @@ def test_a_workflow_that_there_is_not(tmp_path: Path) -> None:
     for command in ("delete", "remove", "download", "clone", "rerun", "stdout"):
         done = run(command, "workflow", "1", home=tmp_path)
         assert (done.returncode, done.stderr) == (4, "prominence: There is no workflow 1.\n")
+    for arguments in (("rerun", "1"), ("stdout", "1", "a")):  # what can only be a workflow's
+        done = run(*arguments, home=tmp_path)
+        assert (done.returncode, done.stderr) == (4, "prominence: There is no workflow 1.\n")
 
 
 def test_a_command_about_one_job_takes_no_workflow(tmp_path: Path) -> None:
